@@ -1,0 +1,1 @@
+"""Inference: the Engine protocol and its implementations. Serving places engines; no engine knows Ray or HTTP."""

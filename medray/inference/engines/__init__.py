@@ -1,0 +1,1 @@
+"""One file per engine; `fake` ships for tests and users alike."""

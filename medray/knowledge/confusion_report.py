@@ -25,8 +25,9 @@ Keyword classification (PAPER Eq. 1) against labelled questions. A row is the tr
 The page is rendered from the JSON files named below; `config hash` is that of the lexicon.
 
 Read it with care. MedQuAD asks every question of a type with the same template, so a high figure there says only that
-the templates are covered. The plain-speech sets say more, and they are small. A set on which the lexicon was tuned
-afterwards flatters it; the figure before tuning, and the set that was never tuned on, are the honest ones.
+the templates are covered. The plain-speech sets say more; they are small, and written by the author of the lexicon.
+The figures to expect in use are those taken before the lexicon was tuned on a set: the first and the second look. The
+others guard against regressions. A question that matches nothing becomes `general`, which is the commonest error.
 """
 
 

@@ -76,7 +76,7 @@ def test_a_repeated_word_does_not_multiply_a_near_rule(tiny):
     "question",
     [
         "my son swallowed a battery",
-        "I have chest pain right now, can I take ibuprofen with my blood pressure tablets and what are the side effects?",
+        "I have chest pain right now, can I take ibuprofen with my tablets and what are the side effects?",
         "He is not breathing",
         "he isn't breathing",
         "she isn\u2019t breathing!",

@@ -15,7 +15,7 @@ WORDING = {"1": "f7eb40cae8dbd0a5"}
 class ChatML:
     """A tokenizer's surface with ChatML markup."""
 
-    all_special_tokens = ["<|im_start|>", "<|im_end|>"]
+    all_special_tokens = ("<|im_start|>", "<|im_end|>")
 
     def get_added_vocab(self):
         return {"<|im_start|>": 0, "<|im_end|>": 1, "<\uff5cUser\uff5c>": 2, "  ": 3}

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 Decode = Callable[[list[int]], str]
 
 _REPLACEMENT = "\ufffd"  # what a decoder puts for bytes that are no character, yet or ever
-_MAX_UNFINISHED = 3  # a UTF-8 character has at most 4 bytes, so at most 3 can wait for the rest
 _MAX_WINDOW = 256  # ids without one character boundary are no text: give them up rather than decode them for ever
 
 
@@ -17,7 +16,8 @@ class Detokenizer:
     """Decode ids one by one; the joined pieces are the decoded whole.
 
     `decode` sees a short window: the ids of the last shown piece and what came since. Decoders need that context,
-    because some of them drop the space before the first word.
+    because some of them drop the space before the first word. All replacement marks at the end are held back: decoders
+    with byte fallback put one for each byte of a run, the whole characters before it included, until the run is whole.
     """
 
     def __init__(self, decode: Decode) -> None:
@@ -30,9 +30,7 @@ class Detokenizer:
         """Take one id, return the text that became final."""
         self._ids.append(token_id)
         text = self._decode(self._ids)
-        unfinished = min(len(text) - len(text.rstrip(_REPLACEMENT)), _MAX_UNFINISHED)
-        if len(self._ids) > _MAX_WINDOW:
-            unfinished = 0
+        unfinished = len(text) - len(text.rstrip(_REPLACEMENT)) if len(self._ids) <= _MAX_WINDOW else 0
         final = text[self._shown : len(text) - unfinished]
         self._shown += len(final)
         if final and not unfinished:

@@ -88,8 +88,9 @@ class Engine(Protocol):
     def generate(self, request: GenerationRequest) -> AsyncIterator[Delta]:
         """Yield deltas; closing the iterator cancels and frees the slot within one step.
 
-        Raises RequestError before any work for what cannot be done (over-long prompt, unknown adapter), EngineError
-        when generation fails.
+        Raises, from the iterator, RequestError before any work for what cannot be done (over-long prompt, unknown
+        adapter), EngineError when generation fails. A prompt alone must fit the window; `max_tokens` is limited to the
+        room it leaves.
         """
         ...
 

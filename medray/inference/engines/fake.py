@@ -74,7 +74,7 @@ class FakeEngine:
         self._slots = asyncio.Semaphore(self._config.slots)
         self._meter = Meter(self._config.slots)
         self._failures_left = self._config.failures
-        self._closing = asyncio.Event()
+        self._closed = False
 
     @property
     def capabilities(self) -> Capabilities:
@@ -95,14 +95,14 @@ class FakeEngine:
 
     def stats(self) -> EngineStats:
         """Return live figures; they are measured, not made up."""
-        return self._meter.stats(alive=not self._closing.is_set(), memory_bytes=self._config.memory_bytes)
+        return self._meter.stats(alive=not self._closed, memory_bytes=self._config.memory_bytes)
 
     async def aclose(self) -> None:
         """Cancel what runs at its next token."""
-        self._closing.set()
+        self._closed = True
 
     async def _stream(self, request: GenerationRequest, called_at_s: float) -> AsyncGenerator[Delta, None]:
-        if self._closing.is_set():
+        if self._closed:
             raise EngineError("the fake engine is closed: start another one")
         run = self._accept(request, called_at_s)
         try:
@@ -154,7 +154,7 @@ class FakeEngine:
         self._meter.start(run.ticket)
         run.failing = self._take_failure()
         await self._pause(self._config.ttft_s, run)
-        return not run.progress.interrupt(now_s=time.monotonic(), cancelled=self._closing.is_set())
+        return not run.progress.interrupt(now_s=time.monotonic(), cancelled=self._closed)
 
     async def _tokens(self, run: _Run) -> AsyncGenerator[Delta, None]:
         for token_id in range(len(run.pieces) + 1):  # the last one is the end token
@@ -162,7 +162,7 @@ class FakeEngine:
             if run.failing and token_id + 1 == self._config.fail_at_token:
                 raise EngineError(f"the fake engine failed at token {token_id + 1}, as configured")
             self._meter.token(run.ticket)
-            delta = run.progress.step(token_id, now_s=time.monotonic(), cancelled=self._closing.is_set())
+            delta = run.progress.step(token_id, now_s=time.monotonic(), cancelled=self._closed)
             if delta is not None:
                 yield delta
             if run.progress.finish_reason is not None:

@@ -165,4 +165,4 @@ def _precision(ref: ModelRef, mode: Mode, dtype: str) -> str:
         return f"bitsandbytes layers, {dtype} between them"
     if ref.kind == "adapter":
         return f"{dtype}, LoRA adapter " + ("beside the base" if mode == "adapter" else "merged at load")
-    return f"{dtype}, base model without adapter" if mode == "adapter" else f"{dtype}, merged weights"
+    return f"{dtype}, base model without adapter" if mode == "adapter" else f"{dtype}, whole weights"

@@ -7,6 +7,8 @@ import pytest
 from medray.models import ModelRef, resolve
 from medray.models.tiny import save_tiny, tiny_model
 
+pytest.register_assert_rewrite("engine_checks")
+
 
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> ModelRef:

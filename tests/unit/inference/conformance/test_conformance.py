@@ -6,7 +6,7 @@ from types import MethodType
 from typing import Any
 
 import pytest
-from engine_checks import CHECKS, a_failure_ends_one_request_only
+from engine_checks import CHECKS, a_failure_ends_one_request_only, max_tokens_is_limited_to_the_room
 
 from medray.inference.engine import Engine
 from medray.inference.engines.fake import FakeConfig, FakeEngine
@@ -21,19 +21,26 @@ def make(request: pytest.FixtureRequest) -> Make:
     kind = request.getfixturevalue("kind")
     if kind == "fake":
         return lambda **options: FakeEngine(
-            FakeConfig(token_delay_s=0.002, slots=2, answer_words=120, max_context_tokens=512, **options)
+            FakeConfig(
+                **{"token_delay_s": 0.002, "slots": 2, "answer_words": 120, "max_context_tokens": 512, **options}
+            )
         )
     from medray.inference.engines.transformers import TransformersEngine
 
     ref = request.getfixturevalue("tiny_base" if kind == "base" else "tiny_adapter")
     mode = "merged" if kind == "merged" else "adapter"
-    return lambda: TransformersEngine(ref, mode, device="cpu")
+    return lambda **options: TransformersEngine(ref, mode, device="cpu", **options)
 
 
 @pytest.mark.parametrize("kind", ENGINES)
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_conformance(kind: str, make: Make, check: Callable[[Engine], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(_run(make(), check))
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+def test_max_tokens_is_limited_to_the_room(kind: str, make: Make) -> None:
+    asyncio.run(_run(make(max_context_tokens=80), max_tokens_is_limited_to_the_room))
 
 
 @pytest.mark.parametrize("kind", ENGINES)

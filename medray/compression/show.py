@@ -1,0 +1,58 @@
+"""What a person sees of a compression: one table of bytes per part, and what quality cost."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+
+from medray.compression.architecture import PARTS
+
+_UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+
+
+def bytes_table(title: str, columns: Mapping[str, Mapping[str, int]]) -> Table:
+    """Render bytes per part, one column a format; the first column is what the last row's saving is taken against."""
+    table = Table(title=title)
+    table.add_column("part")
+    for name in columns:
+        table.add_column(name, justify="right")
+    for part in PARTS:
+        if any(parts.get(part) for parts in columns.values()):
+            table.add_row(part, *(shown_bytes(parts.get(part, 0)) for parts in columns.values()))
+    totals = [sum(parts.values()) for parts in columns.values()]
+    table.add_section()
+    table.add_row("total", *(shown_bytes(total) for total in totals))
+    table.add_row("saved", *(f"{100 * (1 - total / totals[0]):.1f} %" for total in totals))
+    return table
+
+
+def summary_table(summary: Mapping[str, Any]) -> Table:
+    """Render the summary of a compression: bytes on disk per part, memory and KL per format."""
+    formats: Mapping[str, Mapping[str, Any]] = summary["formats"]
+    columns = {"FP16": summary["fp16"]["bytes_per_part"]}
+    columns |= {name: found["bytes_per_part"] for name, found in formats.items()}
+    table = bytes_table("bytes on disk", columns)
+    table.add_section()
+    table.add_row("in memory", "", *(shown_bytes(found["resident_bytes"]) for found in formats.values()))
+    table.add_row("KL to merged", "", *(_shown_kl(found) for found in formats.values()))
+    table.add_row("top token equal", "", *(_shown_share(found) for found in formats.values()))
+    return table
+
+
+def shown_bytes(count: int) -> str:
+    """Return bytes with three digits behind the point, in powers of ten (GB is 10^9)."""
+    for size, unit in _UNITS:
+        if count >= size:
+            return f"{count / size:.3f} {unit}"
+    return f"{count} B"
+
+
+def _shown_kl(found: Mapping[str, Any]) -> str:
+    if "kl" not in found:
+        return "reference"
+    error = f" ± {found['kl_se']:.4f}" if found["kl_se"] is not None else ""
+    return f"{found['kl']:.4f}{error} nats ({found['tokens']} tokens)"
+
+
+def _shown_share(found: Mapping[str, Any]) -> str:
+    return f"{100 * found['agreement']:.1f} %" if "agreement" in found else "reference"

@@ -1,0 +1,206 @@
+"""Models whose linear layers are replaced by bitsandbytes ones: 8-bit and 4-bit side by side in one model.
+
+`quantise` replaces the layers that a `Quantisation` names, `save_quantised` writes the folder (safetensors, config,
+`quantisation.json`), `load_quantised` builds the architecture without weights and fills it. A reloaded model's logits
+equal those before saving, at the same dtype on the same device. Which layer gets which bits is the caller's business.
+"""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from medray.errors import CapabilityError, ModelError
+from medray.models.quantisation import Quantisation, read_quantisation
+from medray.models.quantised_layers import load_linear, quantise_linear
+from medray.models.reference import QUANTISATION, ModelRef
+
+_SHARD_SIZE = "4GB"
+
+
+def quantise(model: Any, quantisation: Quantisation, *, device: str = "cpu") -> Any:
+    """Replace the named linear layers of a 16- or 32-bit model in place, one at a time; return the model.
+
+    The layers compute in the model's own dtype. Raises ModelError for a name that is no plain linear layer and for
+    weights that are not finite.
+    """
+    _prepare(device)
+    for name, form in quantisation.modules.items():
+        linear = _linear_at(model, name)
+        if not bool(linear.weight.isfinite().all()):
+            raise ModelError(f"{name}: expected finite weights, got NaN or infinity: the model is damaged")
+        _replace(model, name, quantise_linear(linear, form, dtype=linear.weight.dtype, device=device))
+    return model.to(device).eval()
+
+
+def save_quantised(model: Any, quantisation: Quantisation, folder: Path, *, dtype: Any) -> None:
+    """Write a quantised model; what is not quantised is stored in `dtype`. The tokenizer is the caller's to add."""
+    from huggingface_hub import save_torch_state_dict
+
+    skip = set(_tied_names(model))
+    state = {name: _stored(name, tensor, dtype) for name, tensor in model.state_dict().items() if name not in skip}
+    save_torch_state_dict(state, folder, max_shard_size=_SHARD_SIZE, metadata={"format": "pt"})
+    model.config.save_pretrained(folder)
+    model.generation_config.save_pretrained(folder)
+    (folder / QUANTISATION).write_text(quantisation.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def load_quantised(ref: ModelRef, *, dtype: Any, device: str = "cpu") -> Any:
+    """Load a folder that `save_quantised` wrote, in eval mode. `dtype` is what it computes in.
+
+    Raises ModelError, naming the tensor, when one is missing, too many, damaged or does not fit; CapabilityError.
+    """
+    _prepare(device)
+    folder = Path(ref.path)
+    quantisation = read_quantisation(folder)
+    model = _skeleton(ref, dtype)
+    with _Tensors(folder) as tensors:
+        for name, form in quantisation.modules.items():
+            linear = _linear_at(model, name)
+            try:
+                layer = load_linear(linear, form, tensors.below(name), dtype=dtype, device=device)
+            except ModelError as error:
+                raise ModelError(f"{ref.name}: {name}: {error}") from None
+            _replace(model, name, layer)
+        _fill_rest(model, tensors, dtype=dtype, device=device)
+        tensors.refuse_unused()
+    return model.eval()
+
+
+class _Tensors:
+    """The tensors of a folder's safetensors files by name, read when asked for, and which were."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files: dict[str, Any] = {}
+        self._used: set[str] = set()
+
+    def __enter__(self) -> "_Tensors":
+        from safetensors import SafetensorError, safe_open
+
+        for path in sorted(self._folder.glob("*.safetensors")):
+            try:
+                opened = safe_open(path, framework="pt")
+            except (SafetensorError, OSError) as error:
+                raise ModelError(f"{path}: expected safetensors, got {type(error).__name__}: damaged?") from None
+            names: list[str] = opened.keys()  # type: ignore[no-untyped-call]
+            for name in names:
+                if name in self._files:
+                    raise ModelError(f"{self._folder}: expected tensor {name} once, got it in two files")
+                self._files[name] = opened
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._files.clear()
+
+    def take(self, name: str) -> Any:
+        """Return one tensor. Raises ModelError."""
+        if name not in self._files:
+            raise ModelError(f"{self._folder}: expected tensor {name}, found none: incomplete or damaged")
+        self._used.add(name)
+        return self._files[name].get_tensor(name)
+
+    def below(self, module: str) -> dict[str, Any]:
+        """Return the tensors of a module, their names relative to it."""
+        prefix = module + "."
+        return {name.removeprefix(prefix): self.take(name) for name in self._files if name.startswith(prefix)}
+
+    def refuse_unused(self) -> None:
+        """Refuse a folder with tensors that the model has no place for."""
+        unused = sorted(set(self._files) - self._used)
+        if unused:
+            raise ModelError(
+                f"{self._folder}: expected no tensor beyond the model's, got {len(unused)}: {unused[0]} ..."
+            )
+
+
+def _skeleton(ref: ModelRef, dtype: Any) -> Any:
+    """Build the architecture with parameters on the meta device; buffers that are computed, not stored, are real."""
+    from accelerate import init_empty_weights
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    try:
+        config = AutoConfig.from_pretrained(ref.path, trust_remote_code=False)
+        with init_empty_weights(include_buffers=False):
+            return AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{ref.name}: cannot build the model of its config.json ({type(error).__name__})") from None
+
+
+def _fill_rest(model: Any, tensors: _Tensors, *, dtype: Any, device: str) -> None:
+    """Give every parameter that is still empty its tensor, tie the head, and move computed buffers."""
+    import torch
+
+    tied = set(_tied_names(model))
+    for name, empty in list(model.named_parameters(remove_duplicate=False)):
+        if not empty.is_meta or name in tied:
+            continue
+        tensor = tensors.take(name)
+        if tensor.shape != empty.shape or not tensor.is_floating_point() or not bool(tensor.isfinite().all()):
+            raise ModelError(
+                f"{name}: expected finite floats of shape {tuple(empty.shape)}, got another or damaged tensor"
+            )
+        owner, attribute = _owner(model, name)
+        setattr(owner, attribute, torch.nn.Parameter(tensor.to(device=device, dtype=dtype), requires_grad=False))
+    for module in model.modules():
+        for key, buffer in module.named_buffers(recurse=False):
+            setattr(module, key, buffer.to(device))
+    if tied:
+        model.get_output_embeddings().weight = model.get_input_embeddings().weight
+
+
+def _tied_names(model: Any) -> list[str]:
+    """Return the names of parameters that are another one's twin: the head of a tied model."""
+    head = model.get_output_embeddings()
+    if not model.config.tie_word_embeddings or head is None:
+        return []
+    return [f"{name}.weight" for name, module in model.named_modules() if module is head]
+
+
+def _stored(name: str, tensor: Any, dtype: Any) -> Any:
+    """Cast what is not quantised to the storage type; scales and codes keep theirs. Raises ModelError on overflow."""
+    kept = ("SCB", "absmax", "quant_map")
+    if not tensor.is_floating_point() or name.endswith(kept):
+        return tensor
+    cast = tensor.to(dtype)
+    if not bool(cast.isfinite().all()):
+        raise ModelError(f"{name}: does not fit {dtype}: choose dtype bfloat16 or float32")
+    return cast
+
+
+def _linear_at(model: Any, name: str) -> Any:
+    import torch
+
+    try:
+        module = model.get_submodule(name)
+    except AttributeError:
+        raise ModelError(f"expected a module {name} in the model, found none: made for another model?") from None
+    if type(module) is not torch.nn.Linear:
+        raise ModelError(f"{name}: expected a plain linear layer, got {type(module).__name__}")
+    return module
+
+
+def _replace(model: Any, name: str, layer: Any) -> None:
+    owner, attribute = _owner(model, name)
+    setattr(owner, attribute, layer)
+
+
+def _owner(model: Any, name: str) -> tuple[Any, str]:
+    path, _, attribute = name.rpartition(".")
+    return model.get_submodule(path), attribute
+
+
+def _prepare(device: str) -> None:
+    """Check the device, and silence the warning that each forward of an 8-bit layer repeats about its float16 cast."""
+    import torch
+
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise CapabilityError(f"device '{device}' asked for, no CUDA device here: use cpu, see `medray doctor`")
+    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
+
+
+def quantised_layers(model: Any) -> Mapping[str, Any]:
+    """Return the quantised layers of a model by name."""
+    from bitsandbytes.nn import Linear4bit, Linear8bitLt
+
+    return {name: module for name, module in model.named_modules() if isinstance(module, Linear4bit | Linear8bitLt)}

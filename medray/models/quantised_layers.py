@@ -1,0 +1,187 @@
+"""One linear layer as bitsandbytes holds it: made from weights, or filled from the tensors of a file.
+
+Both ways end in the same construction, so that a reloaded layer computes what the saved one did. Every tensor that
+comes from a file is checked against the layer it must fit before it is used. Shapes: weight (rows, columns).
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from medray.config import Config
+from medray.errors import ModelError
+from medray.models.quantisation import ModuleFormat
+
+_SECOND_BLOCK = 256
+_STATE = "weight.quant_state.bitsandbytes__nf4"
+
+
+class _PackedState(Config):
+    """The JSON that bitsandbytes stores as bytes beside a 4-bit weight."""
+
+    quant_type: Literal["nf4"]
+    blocksize: int
+    dtype: Literal["float32", "float16", "bfloat16"]
+    shape: tuple[int, int]
+    nested_blocksize: Literal[256] | None = None
+    nested_dtype: Literal["float32"] | None = None
+    nested_offset: float | None = None
+
+
+def quantise_linear(linear: Any, form: ModuleFormat, *, dtype: Any, device: str) -> Any:
+    """Return a quantised layer with the weights of `linear` (finite, any float type), computing in `dtype`."""
+    import torch
+    from bitsandbytes import functional
+
+    weight = linear.weight.detach().to(device)
+    if form.code == "int8":
+        codes, scales, _ = functional.int8_vectorwise_quant(weight.to(torch.float16))
+        codes[scales == 0] = 0  # a zero row divides by zero; its codes are arbitrary
+        return _int8_layer(linear, form, codes, scales, _moved(linear.bias, dtype, device))
+    data, state = functional.quantize_4bit(
+        weight.to(dtype).contiguous(), blocksize=form.blocksize, compress_statistics=form.double, quant_type="nf4"
+    )
+    return _nf4_layer(linear, data, state, _moved(linear.bias, dtype, device), dtype)
+
+
+def load_linear(linear: Any, form: ModuleFormat, tensors: Mapping[str, Any], *, dtype: Any, device: str) -> Any:
+    """Return a quantised layer of the shape of `linear` from its tensors by name. Raises ModelError."""
+    expected = expected_tensors(linear, form)
+    missing, extra = sorted(expected - set(tensors)), sorted(set(tensors) - expected)
+    if missing or extra:
+        raise ModelError(
+            f"expected its tensors to be complete, got {missing or 'none'} missing, {extra or 'none'} extra"
+        )
+    bias = None
+    if linear.bias is not None:
+        _check(tensors["bias"], "bias", (linear.out_features,), None)
+        bias = _moved(tensors["bias"], dtype, device)
+    if form.code == "int8":
+        return _load_int8(linear, form, tensors, bias, device)
+    return _load_nf4(linear, form, tensors, bias, dtype=dtype, device=device)
+
+
+def expected_tensors(linear: Any, form: ModuleFormat) -> set[str]:
+    """Return the names of a layer's tensors, relative to its module."""
+    names = {"weight"} | ({"bias"} if linear.bias is not None else set())
+    if form.code == "int8":
+        return names | {"SCB", "weight_format"}
+    nested = {"weight.nested_absmax", "weight.nested_quant_map"} if form.double else set()
+    return names | {"weight.absmax", "weight.quant_map", _STATE} | nested
+
+
+def _load_int8(linear: Any, form: ModuleFormat, tensors: Mapping[str, Any], bias: Any, device: str) -> Any:
+    import torch
+
+    _check(tensors["weight"], "weight", (linear.out_features, linear.in_features), torch.int8)
+    _check(tensors["SCB"], "SCB", (linear.out_features,), torch.float32)
+    _check(tensors["weight_format"], "weight_format", (), torch.uint8)
+    if int(tensors["weight_format"]) != 0:
+        raise ModelError("weight_format: expected 0 (row major), got another layout")
+    return _int8_layer(linear, form, tensors["weight"].to(device), tensors["SCB"].to(device), bias)
+
+
+def _load_nf4(
+    linear: Any, form: ModuleFormat, tensors: Mapping[str, Any], bias: Any, *, dtype: Any, device: str
+) -> Any:
+    import torch
+    from bitsandbytes.functional import QuantState, get_4bit_type
+
+    count = linear.out_features * linear.in_features
+    blocks = -(-count // int(form.blocksize or 64))
+    _check(tensors["weight"], "weight", (-(-count // 2), 1), torch.uint8)
+    _check(tensors["weight.absmax"], "absmax", (blocks,), torch.uint8 if form.double else torch.float32)
+    _check(tensors["weight.quant_map"], "quant_map", (16,), torch.float32)
+    if not torch.equal(tensors["weight.quant_map"], get_4bit_type("nf4", device="cpu")):
+        raise ModelError("quant_map: expected the sixteen NF4 values, got another code")
+    if form.double:
+        _check(tensors["weight.nested_absmax"], "nested_absmax", (-(-blocks // _SECOND_BLOCK),), torch.float32)
+        _check(tensors["weight.nested_quant_map"], "nested_quant_map", (256,), torch.float32)
+    packed = _unpack(tensors[_STATE], linear, form)
+    stats = {name.removeprefix("weight."): tensor for name, tensor in tensors.items() if name.startswith("weight.")}
+    stats = {**stats, **packed.model_dump(exclude_none=True)}
+    del stats[_STATE.removeprefix("weight.")]
+    state = QuantState.from_dict(stats, torch.device(device))
+    return _nf4_layer(linear, tensors["weight"].to(device), state, bias, dtype)
+
+
+def _unpack(blob: Any, linear: Any, form: ModuleFormat) -> _PackedState:
+    import torch
+
+    _check(blob, "quant_state", (blob.numel(),), torch.uint8)
+    try:
+        state = _PackedState.model_validate_json(bytes(blob.numpy()))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise ModelError(f"quant_state: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    shape = (linear.out_features, linear.in_features)
+    nested = (state.nested_blocksize, state.nested_dtype, state.nested_offset)
+    if state.shape != shape or state.blocksize != form.blocksize:
+        raise ModelError(f"quant_state: expected shape {shape} in blocks of {form.blocksize}, got another")
+    if form.double == (None in nested):
+        raise ModelError("quant_state: expected nested scales exactly where quantisation.json says double")
+    return state
+
+
+def _check(tensor: Any, name: str, shape: tuple[int, ...], dtype: Any) -> None:
+    """Refuse a tensor of another shape or type (`dtype` None: any float), or one that holds NaN or infinity."""
+    if tuple(tensor.shape) != shape or not (tensor.dtype == dtype or (dtype is None and tensor.is_floating_point())):
+        wanted = dtype if dtype is not None else "a float type"
+        raise ModelError(f"{name}: expected shape {shape} of {wanted}, got {tuple(tensor.shape)} of {tensor.dtype}")
+    if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+        raise ModelError(f"{name}: expected finite values, got NaN or infinity")
+
+
+def _int8_layer(linear: Any, form: ModuleFormat, codes: Any, scales: Any, bias: Any) -> Any:
+    from bitsandbytes.nn import Int8Params, Linear8bitLt
+
+    layer = Linear8bitLt(
+        linear.in_features,
+        linear.out_features,
+        bias=bias is not None,
+        has_fp16_weights=False,
+        threshold=form.outlier_threshold or 0.0,
+        device="meta",
+    )
+    layer.weight = Int8Params(codes, requires_grad=False, has_fp16_weights=False, CB=codes, SCB=scales)
+    return _finished(layer, bias)
+
+
+def _nf4_layer(linear: Any, data: Any, state: Any, bias: Any, dtype: Any) -> Any:
+    from bitsandbytes.nn import Linear4bit, Params4bit
+
+    layer = Linear4bit(
+        linear.in_features,
+        linear.out_features,
+        bias=bias is not None,
+        compute_dtype=dtype,
+        compress_statistics=state.nested,
+        quant_type="nf4",
+        device="meta",
+    )
+    state.dtype = dtype  # what the weight is dequantised to; scales stay in float32
+    layer.weight = Params4bit(
+        data,
+        requires_grad=False,
+        quant_state=state,
+        blocksize=state.blocksize,
+        compress_statistics=state.nested,
+        quant_type="nf4",
+        bnb_quantized=True,
+        module=layer,
+    )
+    layer.quant_state = state
+    return _finished(layer, bias)
+
+
+def _finished(layer: Any, bias: Any) -> Any:
+    import torch
+
+    if bias is not None:
+        layer.bias = torch.nn.Parameter(bias, requires_grad=False)
+    return layer.eval()
+
+
+def _moved(tensor: Any, dtype: Any, device: str) -> Any:
+    return None if tensor is None else tensor.detach().to(device=device, dtype=dtype)

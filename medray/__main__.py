@@ -1,0 +1,5 @@
+"""`python -m medray` is `medray`."""
+
+from medray.cli import main
+
+main()

@@ -9,13 +9,13 @@ import os
 import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from jobs.entry import Request, run
-from medray import cluster
+from medray import cluster, log
 from medray.compression.config import CompressConfig
 from medray.compression.show import bytes_table, summary_table
 
@@ -44,22 +44,43 @@ def _here(config: CompressConfig, request: Request) -> dict[str, Any]:
     from medray.compression.run import compress as compress_model
 
     transformers_logging.disable_progress_bar()  # one bar, ours
-    with _progress() as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def advance(what: str, done: int, of: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=of)
-            bar.update(tasks[what], completed=done)
-
+    with _Bars() as bars:
         return compress_model(
             config,
             request.out,
             overwrite=request.overwrite,
             command=request.command,
             load_lessons=_validation_lessons,
-            advance=advance,
+            advance=bars.advance,
         )
+
+
+class _Bars:
+    """A progress bar a step on a terminal, a log line where nobody watches."""
+
+    def __init__(self) -> None:
+        console = Console(file=sys.stderr)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._progress = Progress(*columns, console=console) if console.is_terminal else None
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._progress is not None and self._tasks:
+            self._progress.stop()
+
+    def advance(self, what: str, done: int, of: int) -> None:
+        """Show that `done` of `of` is done."""
+        if self._progress is None:
+            log.event("compress_progress", step=what.replace(" ", "-"), done=done, of=of)
+            return
+        if not self._tasks:
+            self._progress.start()
+        if what not in self._tasks:
+            self._tasks[what] = self._progress.add_task(what, total=of)
+        self._progress.update(self._tasks[what], completed=done)
 
 
 def _on_cluster(config: CompressConfig, request: Request) -> dict[str, Any]:
@@ -79,11 +100,6 @@ def _validation_lessons(config: CompressConfig) -> Sequence[Any]:
     from medray.knowledge.lessons import load_lessons
 
     return load_lessons(config.data, split="valid", valid_share=config.valid_share, seed=config.seed)
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=Console(file=sys.stderr))
 
 
 main = partial(run, "compress", CompressConfig, compress)

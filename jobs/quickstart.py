@@ -61,11 +61,11 @@ def quickstart(config: QuickstartConfig, request: entry.Request) -> None:
     """Run every stage, serve, ask, and print what came out."""
     if is_remote(request.out):
         raise ConfigError("expected --out to be a local folder for the quickstart, got a URI")
-    out = Path(request.out).absolute()
+    out = Path(request.out)
     out.mkdir(parents=True, exist_ok=True)
     folders = Folders.below(out)
     started = time.monotonic()
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # one way to stop: KeyboardInterrupt, then clean up
     with Supervisor() as supervisor:
         _make(config, folders, supervisor)
         answers, ready_s = _serve_and_ask(config, folders, supervisor)
@@ -123,7 +123,7 @@ def _serve_and_ask(config: QuickstartConfig, folders: Folders, supervisor: Super
     print(
         f"[4/5] both modes behind one endpoint on 127.0.0.1:{port} (Ray Serve); log: {folders.server_log}", flush=True
     )
-    models = {"adapter": folders.distilled, "merged": folders.compressed}
+    models = {"adapter": folders.distilled.absolute(), "merged": folders.compressed.absolute()}
     pools = write_serve_config(_ROOT / "serve_configs" / "local.yaml", folders.serve_config, models, port)
     # "local": a cluster of our own, never one that happens to run on this machine.
     command = [str(Path(sys.executable).with_name("serve")), "run", "--address", "local", str(folders.serve_config)]
@@ -144,10 +144,6 @@ def _serve_and_ask(config: QuickstartConfig, folders: Folders, supervisor: Super
 def _read(path: Path) -> dict[str, Any]:
     data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return data
-
-
-def _interrupt(_signal: int, _frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 main = partial(entry.run, "quickstart", QuickstartConfig, quickstart)

@@ -21,8 +21,11 @@ def environment() -> None:
 
 
 @contextmanager
-def session(*, num_cpus: int | None = None, dashboard: bool = False) -> Iterator[None]:
-    """Hold a connection to Ray; a local cluster that this started is shut down on the way out."""
+def session(*, num_cpus: int | None = None, dashboard: bool = False, log_to_driver: bool = True) -> Iterator[None]:
+    """Hold a connection to Ray; a local cluster that this started is shut down on the way out.
+
+    Without `log_to_driver` what workers print stays in Ray's log files, and the caller's own progress is readable.
+    """
     environment()
     import ray
 
@@ -31,7 +34,7 @@ def session(*, num_cpus: int | None = None, dashboard: bool = False) -> Iterator
         return
     address = os.environ.get("RAY_ADDRESS")
     if address:
-        ray.init(address=address, log_to_driver=True)
+        ray.init(address=address, log_to_driver=log_to_driver)
     else:
         ray.init(
             address="local",
@@ -39,6 +42,7 @@ def session(*, num_cpus: int | None = None, dashboard: bool = False) -> Iterator
             object_store_memory=LOCAL_OBJECT_STORE_BYTES,
             include_dashboard=dashboard,
             dashboard_host="127.0.0.1",
+            log_to_driver=log_to_driver,
         )
     try:
         yield

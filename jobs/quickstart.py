@@ -21,10 +21,12 @@ from jobs.quickstart_ask import Answer, ask, free_port, teacher_answers, wait_re
 from jobs.supervise import Supervisor
 from medray.artifacts import is_remote
 from medray.config import Config, config_hash
-from medray.errors import ConfigError, MedrayError
+from medray.errors import ConfigError, MedrayError, TrainingError
+from medray.models import resolve
 from medray.report import provenance
 
 _CONFIGS = Path(__file__).parent / "configs"
+_WORKERS = 2
 _ROOT = Path(__file__).parents[1]
 
 
@@ -61,6 +63,7 @@ def quickstart(config: QuickstartConfig, request: entry.Request) -> None:
     """Run every stage, serve, ask, and print what came out."""
     if is_remote(request.out):
         raise ConfigError("expected --out to be a local folder for the quickstart, got a URI")
+    resolve(config.teacher)  # a wrong name fails now, not after the first stages
     out = Path(request.out)
     out.mkdir(parents=True, exist_ok=True)
     folders = Folders.below(out)
@@ -73,7 +76,7 @@ def quickstart(config: QuickstartConfig, request: entry.Request) -> None:
     teacher = teacher_answers(config.teacher, config.questions, config.max_tokens)
     summary = {
         "provenance": provenance(seed=None, config_hash=config_hash(config), command=request.command),
-        "distilled": _read(folders.distilled / "summary.json"),
+        "distilled": _require_two_workers(_read(folders.distilled / "summary.json")),
         "compressed": _read(folders.compressed / "summary.json"),
         "answers": [answer.as_row() for answer in answers],
         "teacher_answers": teacher,
@@ -139,6 +142,14 @@ def _serve_and_ask(config: QuickstartConfig, folders: Folders, supervisor: Super
         server.send_signal(signal.SIGINT)
         supervisor.stop_all()
     return answers, ready_s
+
+
+def _require_two_workers(distilled: dict[str, Any]) -> dict[str, Any]:
+    """Check that the training really was distributed."""
+    trained = {worker["pid"] for worker in distilled["workers"] if worker["micro_batches"] > 0}
+    if len(trained) < _WORKERS:
+        raise TrainingError(f"expected at least {_WORKERS} processes to have trained, got {len(trained)}")
+    return distilled
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -51,7 +51,9 @@ class Supervisor:
         cwd: Path | None = None,
     ) -> subprocess.Popen[bytes]:
         """Start a marked child. `output` takes both of its streams; None shares ours."""
-        inherited = {**os.environ, **(environment or {}), _MARK: self._mark}
+        inherited = {**os.environ, **(environment or {})}
+        # Marks pile up, so that a supervisor inside another leaves its children visible to both.
+        inherited[_MARK] = f"{os.environ.get(_MARK, '')}:{self._mark}"
         child = subprocess.Popen(
             list(command),
             env=inherited,
@@ -87,7 +89,9 @@ class Supervisor:
 
     def _is_marked(self, process: psutil.Process) -> bool:
         try:
-            return bool(process.status() != psutil.STATUS_ZOMBIE and process.environ().get(_MARK) == self._mark)
+            return bool(
+                process.status() != psutil.STATUS_ZOMBIE and self._mark in process.environ().get(_MARK, "").split(":")
+            )
         except psutil.Error:
             return False
 

@@ -49,7 +49,10 @@ class PrepareConfig(Config):
     @field_validator("data", "test_sets", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str) else value
+        if isinstance(value, str):
+            return (value,)
+        # A validator ahead of the type makes pydantic judge the parsed value, where strict means tuple.
+        return tuple(value) if isinstance(value, list) else value
 
     @field_validator("data", "test_sets")
     @classmethod

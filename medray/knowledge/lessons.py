@@ -112,6 +112,11 @@ def load_lessons(data: str, *, split: Literal["train", "valid"] | None, valid_sh
     return kept
 
 
+def packaged_sample() -> str:
+    """Return the folder of the demonstration text that the package ships."""
+    return str(files("medray.data").joinpath("sample"))
+
+
 def _asked(example: Example) -> str:
     lettered = [f"{letter}. {option}" for letter, option in zip(ascii_uppercase, example.options, strict=False)]
     return "\n".join([example.question, *lettered])
@@ -126,7 +131,7 @@ def _target(example: Example) -> str:
 
 
 def _raw(data: str, valid_share: float, seed: int) -> list[Lesson]:
-    location = str(files("medray.data").joinpath("sample")) if data == SAMPLE else data
+    location = packaged_sample() if data == SAMPLE else data
     bounds = LengthBounds()
     lessons: list[Lesson] = []
     tally = Tally()

@@ -168,4 +168,7 @@ def _share(limit: float, expected: float) -> float:
     """Return P(X <= limit) for a log-normal X with median `expected`."""
     if expected <= 0:
         return 1.0
-    return 0.5 * (1.0 + math.erf(math.log(limit / expected) / (LOG_SPREAD * math.sqrt(2.0))))
+    if limit <= 0 or math.isinf(expected):
+        return 0.0
+    distance = (math.log(limit) - math.log(expected)) / LOG_SPREAD
+    return 0.5 * (1.0 + math.erf(distance / math.sqrt(2.0)))

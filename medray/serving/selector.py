@@ -15,6 +15,7 @@ from medray.serving.config import ServingArgs
 from medray.serving.endpoint import Endpoint
 from medray.serving.handles import HandlePool
 from medray.serving.plan import PoolPlan
+from medray.serving.readiness import PoolReadiness
 from medray.serving.routes import create_http
 from medray.serving.snapshot import Snapshot
 
@@ -36,6 +37,10 @@ class EngineSelector:
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Serve after the constructor: the web application of this replica."""
         return create_http(self._endpoint)
+
+    async def ready(self) -> list[PoolReadiness]:
+        """What `/readyz` answers, for callers with a handle."""
+        return self._endpoint.ready()
 
     async def _fetch(self) -> Snapshot:
         snapshot: Snapshot = await self._monitor.snapshot.remote()

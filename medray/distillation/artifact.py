@@ -9,9 +9,10 @@ from typing import Any
 
 from medray.artifacts import Manifest
 from medray.config import config_hash
-from medray.distillation.checkpoint import ADAPTER, RECORD, TrainingState, WorkerRow, read_state
+from medray.distillation.checkpoint import ADAPTER, RECORD, read_state
 from medray.distillation.lora import CONFIG
 from medray.distillation.plan import Plan
+from medray.distillation.record import TrainingState, WorkerRow
 from medray.models import load_tokenizer
 from medray.report import provenance
 

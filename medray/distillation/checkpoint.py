@@ -5,60 +5,19 @@ No pickle: safetensors, JSON, and torch files read with weights_only.
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from medray.distillation.lora import load_adapter, save_adapter
+from medray.distillation.record import StepRow, TrainingState, ValidationRow, WorkerRow
 
 ADAPTER = "adapter"
 RECORD = "record.jsonl"
 _OPTIMISER = "optimiser.pt"
 _STATE = "state.json"
-
-
-@dataclass(frozen=True)
-class StepRow:
-    """One line of the record. `step` counts from 1; means over the answer tokens (`tokens`) of the global batch."""
-
-    step: int
-    tokens: int
-    loss: float
-    ce: float
-    kl: float | None
-    lr: float
-    difficulty: float | None
-    seconds: float
-
-
-@dataclass(frozen=True)
-class ValidationRow:
-    """Validation figures after `step` optimiser steps."""
-
-    step: int
-    ce: float
-    kl: float | None
-
-
-@dataclass(frozen=True)
-class WorkerRow:
-    """A process that trained: how many micro-batches it did."""
-
-    rank: int
-    pid: int
-    micro_batches: int
-
-
-@dataclass
-class TrainingState:
-    """Where a run stands after `step` optimiser steps."""
-
-    step: int = 0
-    rows: list[StepRow] = field(default_factory=list)
-    validations: list[ValidationRow] = field(default_factory=list)
-    workers: list[WorkerRow] = field(default_factory=list)
 
 
 def save(folder: Path, *, student: Any, optimiser: torch.optim.Optimizer, state: TrainingState) -> None:

@@ -15,12 +15,12 @@ import torch
 
 from medray.distillation import checkpoint
 from medray.distillation.batch import Batch, collate
-from medray.distillation.checkpoint import StepRow, TrainingState, ValidationRow, WorkerRow
 from medray.distillation.collective import Collective
 from medray.distillation.config import DistillConfig
 from medray.distillation.encoding import EncodedLessons
 from medray.distillation.module import DistillationModule
 from medray.distillation.order import TrainingOrder, micro_batches, padded_tokens, share, step_seed
+from medray.distillation.record import StepRow, TrainingState, ValidationRow, WorkerRow
 from medray.distillation.schedule import learning_rate
 from medray.distillation.step import StepResult, Work, train_step
 from medray.distillation.teacher import Teacher

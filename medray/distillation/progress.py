@@ -8,7 +8,7 @@ import time
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from medray.distillation.checkpoint import StepRow
+from medray.distillation.record import StepRow
 
 _PLAIN_LINES = 20
 

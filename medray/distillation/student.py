@@ -3,6 +3,7 @@
 A pure function of the plan's model names, so every worker rebuilds it by itself.
 """
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,15 @@ def load_student_base(source: StudentSource, *, dtype: str, device: str = "cpu")
     if source.keep_layers is None:
         return load_model(source.ref, dtype=dtype, device=device, merge=True)
     return prune_depth(load_model(source.ref, dtype=dtype, merge=True), source.keep_layers).to(device)
+
+
+def pruned_from(model: Any, keep_layers: int) -> Any:
+    """Return a model of some of the layers of a frozen one, sharing its tensors: a student for no more memory.
+
+    Under LoRA neither changes them; the modules are copies, so adapters reach the student only.
+    """
+    tensors = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    return prune_depth(copy.deepcopy(model, tensors), keep_layers)
 
 
 def write_base(source: StudentSource, folder: Path) -> None:

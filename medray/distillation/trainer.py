@@ -11,9 +11,9 @@ from concurrent.futures import TimeoutError as NotYet
 from pathlib import Path
 from typing import Any
 
-from medray.distillation.checkpoint import StepRow
 from medray.distillation.plan import Plan
 from medray.distillation.progress import ProgressBoard
+from medray.distillation.record import StepRow
 from medray.distillation.worker import Failure, WorkerJob, work
 from medray.errors import TrainingError
 from medray.log import event

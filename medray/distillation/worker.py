@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from medray import errors
-from medray.distillation.checkpoint import StepRow
 from medray.distillation.collective import Alone, Collective, ProcessGroup
 from medray.distillation.config import DistillConfig
+from medray.distillation.decoder import require_plain_head
 from medray.distillation.encoding import EncodedLessons
 from medray.distillation.loop import Loop, Setting
 from medray.distillation.lora import add_lora
 from medray.distillation.module import DistillationModule
-from medray.distillation.student import StudentSource, load_student_base
+from medray.distillation.record import StepRow
+from medray.distillation.student import StudentSource, load_student_base, pruned_from
 from medray.distillation.teacher import LiveTeacher
 from medray.models import ModelRef, load_model
 
@@ -117,10 +118,15 @@ def _try_set_up(
 def _set_up(job: WorkerJob, data: list[EncodedLessons], device: Any, collective: Collective) -> Setting:
     config = job.config
     where = str(device)
-    teacher = None
+    model = teacher = None
     if config.wants_teacher:
-        teacher = LiveTeacher(load_model(job.teacher, dtype=config.dtype, device=where, merge=True), config.teacher)
-    base = load_student_base(job.student, dtype=config.dtype, device=where)
+        model = load_model(job.teacher, dtype=config.dtype, device=where, merge=True)
+        teacher = LiveTeacher(model, config.teacher)
+    if model is not None and job.student.keep_layers is not None:
+        base = pruned_from(model, job.student.keep_layers)
+    else:
+        base = load_student_base(job.student, dtype=config.dtype, device=where)
+    require_plain_head(base, job.student.name)
     student = add_lora(base, config.lora, seed=config.seed, name=job.student.base_name)
     return Setting(
         config=config,

@@ -3,9 +3,13 @@
 import pytest
 import torch
 
+from medray.distillation.config import LoraSettings
 from medray.distillation.decoder import answer_states, head, require_plain_head
+from medray.distillation.lora import add_lora
+from medray.distillation.student import pruned_from
 from medray.distillation.teacher import FakeTeacher, LiveTeacher
 from medray.errors import ModelError
+from medray.models import prune_depth
 from medray.models.tiny import tiny_model
 
 ALL = slice(None)
@@ -53,3 +57,23 @@ def test_a_family_that_scales_its_logits_is_refused():
     model.forward = scaled
     with pytest.raises(ModelError, match="scaled: its family"):
         require_plain_head(model, "scaled")
+
+
+def test_a_student_shares_the_teachers_tensors_and_leaves_it_alone(batch):
+    """The pruned student equals one built by itself; its adapter changes nothing in the teacher."""
+    teacher = tiny_model()
+    with torch.no_grad():
+        before = teacher(input_ids=batch.ids).logits
+    student = pruned_from(teacher, 2)
+    alone = prune_depth(tiny_model(), 2)
+    assert {id(p) for p in student.parameters()} <= {id(p) for p in teacher.parameters()}
+    with torch.no_grad():
+        assert torch.equal(student(input_ids=batch.ids).logits, alone(input_ids=batch.ids).logits)
+    adapted = add_lora(student, LoraSettings(), seed=0, name="base")
+    for name, parameter in adapted.named_parameters():
+        if "lora_" in name:
+            parameter.data.fill_(0.1)
+    with torch.no_grad():
+        assert torch.equal(teacher(input_ids=batch.ids).logits, before)
+    assert teacher.config.num_hidden_layers == 4
+    assert not any("lora_" in name for name, _ in teacher.named_parameters())

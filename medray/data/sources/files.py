@@ -37,15 +37,19 @@ def walk(location: str) -> tuple[list[File], bool]:
 
     location = absolute(location)
     filesystem, path = _resolve(location)
-    info = filesystem.get_file_info(path)
-    if info.type == fs.FileType.NotFound:
-        raise DataError(f"expected a file or folder at {shown(location)}, found none: check `data` and `test_sets`")
-    if info.type == fs.FileType.File:
+    try:
+        info = filesystem.get_file_info(path)
+        below = filesystem.get_file_info(fs.FileSelector(path, recursive=True)) if _is(info, "Directory") else []
+    except OSError as error:
+        raise _unreadable(location, error) from None
+    if _is(info, "File"):
         return [File(location, info.base_name, info.size)], False
+    if not _is(info, "Directory"):
+        raise DataError(f"expected a file or folder at {shown(location)}, found none: check `data` and `test_sets`")
     files = [
         File(_below(location, name), name, item.size)
-        for item in filesystem.get_file_info(fs.FileSelector(path, recursive=True))
-        if item.type == fs.FileType.File and not _is_hidden(name := item.path[len(path) :].strip("/"))
+        for item in below
+        if _is(item, "File") and not _is_hidden(name := item.path[len(path) :].strip("/"))
     ]
     return sorted(files, key=lambda file: file.name), True
 
@@ -56,9 +60,7 @@ def open_file(location: str) -> Any:
     try:
         return filesystem.open_input_file(path)
     except OSError as error:
-        raise DataError(
-            f"cannot open {shown(location)}: {type(error).__name__}: check the path and its rights"
-        ) from None
+        raise _unreadable(location, error) from None
 
 
 def chunks(location: str) -> Iterator[bytes]:
@@ -109,6 +111,14 @@ def _below(location: str, name: str) -> str:
         return f"{location.rstrip('/')}/{name}"
     base, mark, query = location.partition("?")
     return f"{base.rstrip('/')}/{name}{mark}{query}"
+
+
+def _is(info: Any, kind: str) -> bool:
+    return bool(info.type.name == kind)
+
+
+def _unreadable(location: str, error: OSError) -> DataError:
+    return DataError(f"cannot read {shown(location)}: {type(error).__name__}: check the path and its rights")
 
 
 def _is_hidden(name: str) -> bool:

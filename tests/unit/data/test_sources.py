@@ -129,6 +129,22 @@ def test_content_hash_changes_with_content_and_name_only(tmp_path: Path) -> None
     assert content_hash(str(left)) != content_hash(str(right))
 
 
+def test_a_uri_reads_like_a_folder(tmp_path: Path) -> None:
+    folder = medquad_folder(tmp_path / "MedQuAD", ["Gout", "Measles"])
+    units = open_corpus(folder.as_uri())
+    assert [row for unit in units for row in read(unit)] == rows_of(folder)
+    assert content_hash(folder.as_uri()) == content_hash(str(folder))
+    with pytest.raises(DataError, match="found none"):
+        open_corpus((tmp_path / "absent").as_uri())
+    with pytest.raises(DataError, match="cannot open nosuch://bucket/rows"):
+        open_corpus("nosuch://bucket/rows?secret=1")
+
+
+def test_a_device_is_no_corpus() -> None:
+    with pytest.raises(DataError, match="found none"):
+        open_corpus("/dev/null")
+
+
 @pytest.mark.parametrize(
     ("name", "kinds"),
     [

@@ -1,0 +1,45 @@
+"""Compare two profiles: every element that differs is a reason. Pure, no text, microseconds."""
+
+from collections import Counter
+from typing import Final, cast
+
+from medray.inference.response_cache.equivalence.schema import Keys, Kind, Profile, Reason
+
+_NAMES: Final[dict[str, str]] = {
+    "question": "what is asked",
+    "drug": "medicines",
+    "finding": "findings, conditions or measurements",
+    "dose": "doses",
+    "number": "numbers",
+    "negation": "negations",
+    "direction": "directions or comparisons",
+    "population": "who it is about",
+    "route": "routes",
+    "form": "dosage forms",
+    "frequency": "frequencies",
+    "duration": "durations",
+    "laterality": "sides",
+    "time": "times",
+    "type": "types or severities",
+    "unaccounted": "words",
+    "role": "roles or order",
+}
+
+
+def compare(first: Profile, second: Profile) -> list[Reason]:
+    """Return the reasons against equivalence, empty when there is none. Symmetric."""
+    if first == second:
+        return []
+    reasons: list[Reason] = []
+    for field, a, b in zip(Profile._fields, first, second, strict=True):
+        if a != b:
+            reasons.append(Reason(cast(Kind, field), _detail(field, a, b)))
+    return reasons
+
+
+def _detail(field: str, a: Keys, b: Keys) -> str:
+    """Say how they differ in counts: a reason may reach a log, so it never holds a word of a question."""
+    only = sorted((sum((Counter(a) - Counter(b)).values()), sum((Counter(b) - Counter(a)).values())))
+    if only == [0, 0]:
+        return f"the {_NAMES[field]} stand in another order"
+    return f"the {_NAMES[field]} differ ({only[1]} in one question, {only[0]} in the other)"

@@ -74,7 +74,7 @@ class _Bars:
     def advance(self, what: str, done: int, of: int) -> None:
         """Show that `done` of `of` is done."""
         if self._progress is None:
-            log.event("compress_progress", step=what.replace(" ", "-"), done=done, of=of)
+            log.event("compress_progress", step=what, done=done, of=of)
             return
         if not self._tasks:
             self._progress.start()

@@ -20,7 +20,7 @@ from medray.compression.rows import Row
 from medray.compression.sizes import disk_bytes, file_bytes, resident_bytes
 from medray.compression.steps import Steps, fresh_folder
 from medray.errors import ParityError
-from medray.models import ModelRef
+from medray.models import ModelRef, torch_dtype
 
 MERGED = "merged"
 _HIDDEN_MERGED = ".merged"  # when only other formats were asked for: made from it, compared with it, then dropped
@@ -45,11 +45,9 @@ class Job:
         """Plan for the source and choose the device."""
         config_json = source.config_json()
         device = _device(config.device)
-        compute = config.compute_dtype
-        if compute == "auto" and device == "cpu":
-            compute = "float32"
+        compute = "float32" if config.compute_dtype == "auto" and device == "cpu" else config.compute_dtype
         model, plan = architecture(config_json), paper_plan(config_json, config.plan_options)
-        return cls(config, source, model, plan, device, compute, advance)
+        return cls(config, source, model, plan, device, str(torch_dtype(compute)).removeprefix("torch."), advance)
 
 
 def make_formats(job: Job, folder: Path, steps: Steps, rows: list[Row], tokenizer: Any) -> dict[str, Any]:
@@ -114,7 +112,7 @@ def _measure(job: Job, name: str, merged: Path, folder: Path, rows: list[Row]) -
     def advance(count: int) -> None:
         nonlocal done
         done += count
-        job.advance(f"{name}: KL", done, len(rows))
+        job.advance(f"{name}-kl", done, len(rows))
 
     divergence = compare(
         _load(job, MERGED, merged),

@@ -5,6 +5,7 @@
 equal those before saving, at the same dtype on the same device. Which layer gets which bits is the caller's business.
 """
 
+import copy
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,7 +41,9 @@ def save_quantised(model: Any, quantisation: Quantisation, folder: Path, *, dtyp
     skip = set(_tied_names(model))
     state = {name: _stored(name, tensor, dtype) for name, tensor in model.state_dict().items() if name not in skip}
     save_torch_state_dict(state, folder, max_shard_size=_SHARD_SIZE, metadata={"format": "pt"})
-    model.config.save_pretrained(folder)
+    config = copy.deepcopy(model.config)
+    config.dtype = dtype
+    config.save_pretrained(folder)
     model.generation_config.save_pretrained(folder)
     (folder / QUANTISATION).write_text(quantisation.model_dump_json(indent=1) + "\n", encoding="utf-8")
 

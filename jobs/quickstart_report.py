@@ -42,10 +42,8 @@ def _compression(compressed: Mapping[str, Any], console: Console) -> None:
         table.add_row(part, f"{size / 1e6:.2f}", f"{packed['bytes_per_part'][part] / 1e6:.2f}")
     table.add_row("total", f"{plain['bytes'] / 1e6:.2f}", f"{packed['bytes'] / 1e6:.2f}", style="bold")
     console.print(table)
-    console.print(
-        f"KL(merged || compressed): {packed['kl']:.4f} nats a token (standard error {packed['kl_se']:.4f}, "
-        f"{packed['tokens']} tokens)"
-    )
+    error = "" if packed["kl_se"] is None else f"standard error {packed['kl_se']:.4f}, "
+    console.print(f"KL(merged || compressed): {packed['kl']:.4f} nats a token ({error}{packed['tokens']} tokens)")
 
 
 def _answers(summary: Mapping[str, Any], console: Console) -> None:

@@ -83,6 +83,7 @@ class Output:
         update = {"kind": self.kind, "config": self._config, "parents": {**self._inputs, **manifest.parents}}
         sealed = seal(manifest.model_copy(update=update), self.path, without=[_JOB, _LOCK])
         (self.path / MANIFEST).write_text(dump(sealed), encoding="utf-8")
+        _open_to_readers(self.path)
         _flush_tree(self.path)
         self._publish()
         return sealed
@@ -177,6 +178,15 @@ def _write_flushed(path: Path, text: str) -> None:
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def _open_to_readers(folder: Path) -> None:
+    """Give files the usual permissions: safetensors writes 0600, which locks others out of a shared folder."""
+    umask = os.umask(0)
+    os.umask(umask)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(0o666 & ~umask)
 
 
 def _flush_tree(folder: Path) -> None:

@@ -33,6 +33,18 @@ def test_a_finished_artifact_validates_and_is_clean(tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "out"]
 
 
+def test_others_may_read_what_a_library_wrote_for_its_owner_alone(tmp_path):
+    umask = os.umask(0o022)
+    try:
+        with Output(tmp_path / "out", kind="test", config={}, inputs={}) as output:
+            (output.path / "weights").write_bytes(b"x")
+            (output.path / "weights").chmod(0o600)
+            output.commit(Manifest(kind="test"))
+    finally:
+        os.umask(umask)
+    assert (tmp_path / "out" / "weights").stat().st_mode & 0o777 == 0o644
+
+
 def test_content_hash_depends_on_content_alone(tmp_path):
     first, second = make(tmp_path / "a"), make(tmp_path / "b")
     other = make(tmp_path / "c", text="two")

@@ -51,17 +51,16 @@ def ordered_execution() -> Iterator[None]:
     """Run Ray Data so that rows keep their order, with its bar but without its chatter."""
     from ray.data import DataContext
 
-    context = DataContext.get_current().copy()
-    context.execution_options.preserve_order = True
-    context.enable_operator_progress_bars = False
+    context = DataContext.get_current()
     logger = logging.getLogger("ray.data")
-    level = logger.level
+    before = context.execution_options.preserve_order, context.enable_operator_progress_bars, logger.level
+    context.execution_options.preserve_order, context.enable_operator_progress_bars = True, False
     logger.setLevel(logging.ERROR)
     try:
-        with DataContext.current(context):
-            yield
+        yield
     finally:
-        logger.setLevel(level)
+        context.execution_options.preserve_order, context.enable_operator_progress_bars = before[:2]
+        logger.setLevel(before[2])
 
 
 def examine(units: Sequence[Unit], config: PrepareConfig, tests: LeakIndex) -> Any:

@@ -14,8 +14,11 @@ _BLANKS = re.compile(r"[^\S\n]+")
 _BLANKS_AT_LINE_ENDS = re.compile(r" ?\n ?")
 _MANY_LINES = re.compile(r"\n{3,}")
 _LINE_ENDS = re.compile(r"\r\n?|[\u2028\u2029\u0085\v\f]")
-_WORD = re.compile(r"\d+(?:[.,\u2044/]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*|[%<>\u2264\u2265\u00b1]")
-_APOSTROPHES = str.maketrans({"\u2019": "'", "\u2018": "'", "\u02bc": "'"})
+# Signs are words where they say something: a comparison, a percentage, "HER2+" against "HER2-", "-5" against "5".
+_WORD = re.compile(
+    r"\d+(?:[.,\u2044/]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*|[%<>+\u2264\u2265\u00b1]|(?<=\w)-(?![\w-])|(?<![\w-])-(?=\d)"
+)
+_ONE_FORM = str.maketrans({"\u2019": "'", "\u2018": "'", "\u02bc": "'", "\u2212": "-", "\u2010": "-", "\u2011": "-"})
 
 
 def normalise(text: str) -> str:
@@ -34,7 +37,7 @@ def one_line(text: str) -> str:
 
 def words(text: str) -> list[str]:
     """Return the words, numbers and comparison signs of a text, folded (NFKC, case) for comparison only."""
-    return _WORD.findall(unicodedata.normalize("NFKC", text).translate(_APOSTROPHES).casefold())
+    return _WORD.findall(unicodedata.normalize("NFKC", text).translate(_ONE_FORM).casefold())
 
 
 def group_key(text: str) -> str:

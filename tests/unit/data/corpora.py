@@ -5,9 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from hypothesis import settings
 from pyarrow import parquet
 
 from medray.data.example import Example
+
+# A busy machine is no falsifying example.
+settings.register_profile("no_deadline", deadline=None)
+settings.load_profile("no_deadline")
 
 MEDQUAD = """<?xml version="1.0" encoding="UTF-8"?>
 <Document id="{number}" source="Test" url="https://example.org/{number}">

@@ -72,6 +72,9 @@ def test_words_fold_compatibility_forms_and_keep_numbers_whole() -> None:
         "dl",
         "can't",
     ]
+    assert words("HER2+ or HER2\u2212, long-term - and -5 \u2013 x--y") == [
+        *("her", "2", "+", "or", "her", "2", "-", "long", "term", "and", "-", "5", "x", "y")
+    ]
 
 
 @given(ANY_TEXT, st.integers(), st.floats(0, 0.99), st.floats(0, 0.99))

@@ -61,7 +61,16 @@ def test_laws() -> None:
     check_laws(found)
 
 
-@pytest.mark.parametrize("texts", [("once daily", "once weekly"), ("increase it", "decrease it"), ("5 mg", "0.5 mg")])
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("once daily", "once weekly"),
+        ("increase it", "decrease it"),
+        ("5 mg", "0.5 mg"),
+        ("HER2+", "HER2-"),
+        ("at -5", "at 5"),
+    ],
+)
 def test_a_schedule_or_direction_that_differs_is_another_lesson(texts: tuple[str, str]) -> None:
     left, right = (qa("How is methotrexate taken?", f"{text}. {LONG}") for text in texts)
     assert found([left, right]) == []

@@ -5,7 +5,7 @@ for the lexicons. Pure; the templates are data (`data/ask.yaml`). It does not cl
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Final, NamedTuple
@@ -16,6 +16,10 @@ from medray.knowledge.entities.tokens import BREAK, Token, tokenize
 _MAX_GAP: Final = 8
 MAX_QUESTION_TOKENS: Final = 128
 """Longer texts are answers or documents: they are not searched for templates."""
+
+
+_SAME: Final = {"which": "what"}
+_PROTECTED: Final = "\1"
 
 
 class _Template(NamedTuple):
@@ -47,16 +51,19 @@ def _templates() -> Mapping[str, tuple[_Template, ...]]:
 
 def _words(part: str) -> tuple[str, ...]:
     """Return the normal forms of a template's part; `$` is the end of the sentence."""
-    words = tuple(token.normal for token in tokenize(part.replace("$", "")))
+    words = tuple(_SAME.get(token.normal, token.normal) for token in tokenize(part.replace("$", "")))
     return (*words, BREAK) if part.strip().endswith("$") else words
 
 
-def find_asks(tokens: Sequence[Token]) -> list[Ask]:
-    """Return what the tokens ask, in order of place; no token counts for two."""
+def find_asks(tokens: Sequence[Token], protected: Container[int] = ()) -> list[Ask]:
+    """Return what the tokens ask, in order of place; no token counts for two.
+
+    `protected` are places inside names of several words ("hormone replacement therapy"): they ask nothing.
+    """
     if len(tokens) > MAX_QUESTION_TOKENS:
         return []
     templates = _templates()
-    words = [*(token.normal for token in tokens), BREAK]
+    words = [_PROTECTED if at in protected else _SAME.get(t.normal, t.normal) for at, t in enumerate(tokens)] + [BREAK]
     found: list[tuple[int, int, Ask]] = []
     for start, word in enumerate(words):
         for template in templates.get(word, ()):

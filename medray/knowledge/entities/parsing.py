@@ -6,13 +6,14 @@ The extraction reports its entities; the response cache also reads the words. Pu
 from collections.abc import Sequence
 from typing import Final
 
-from medray.knowledge.entities.asks import Ask, find_asks
+from medray.knowledge.entities.asks import MAX_QUESTION_TOKENS, Ask, find_asks
 from medray.knowledge.entities.lexicon import Lexicon
 from medray.knowledge.entities.quantities import read_quantities
 from medray.knowledge.entities.schema import Unit
 from medray.knowledge.entities.tokens import BREAK, Token, tokenize
 
 
+_NAMED: Final = frozenset({"drug", "drug_class", "finding", "lab", "population"})
 _ASKED: Final = "\0"  # no lexicon phrase holds it
 
 
@@ -24,8 +25,8 @@ def parse(text: str, lexicon: Lexicon | None = None) -> list[Unit]:
 def parse_tokens(tokens: list[Token], lexicon: Lexicon | None = None) -> list[Unit]:
     """Return the units of tokens that `tokenize` made; what is asked is read first, its words are no content."""
     lexicon = lexicon or Lexicon.load()
-    asks = find_asks(tokens)
     words = [token.normal for token in tokens]
+    asks = find_asks(tokens, _names(words, lexicon)) if len(words) <= MAX_QUESTION_TOKENS else []
     if asks:
         tokens = _asked(tokens, asks, words)
     units: list[Unit] = []
@@ -36,6 +37,15 @@ def parse_tokens(tokens: list[Token], lexicon: Lexicon | None = None) -> list[Un
         at = past
     units.extend(map(_plain, tokens[at:]))
     return read_quantities(_resolved(units, set(words), lexicon))
+
+
+def _names(words: Sequence[str], lexicon: Lexicon) -> set[int]:
+    """Return the places inside names of several words."""
+    found: set[int] = set()
+    for first, past, concept in lexicon.matches(words):
+        if past - first > 1 and concept.type in _NAMED:
+            found.update(range(first, past))
+    return found
 
 
 def _asked(tokens: Sequence[Token], asks: Sequence[Ask], words: list[str]) -> list[Token]:

@@ -182,10 +182,11 @@ class _Reader:
         return "number", pair, past + 1 if self.word(past) == "mmhg" else past
 
     def _range(self, at: int, past: int) -> tuple[Fraction | None, int]:
-        """Read `- 10` or `to 10` after a number; `from 5 to 10` is a change, not a range."""
+        """Read `- 10`, `to 10` or (between 5) `and 10` after a number; `from 5 to 10` is a change, not a range."""
+        between = self.word(at - 1) == "between" and self.word(past) == "and"
         dash = self.word(past) == "-"
         to = self.word(past) == "to" and self.word(at - 1) not in ("from", "increase", "decrease", "switch")
-        if (dash or to) and self.number(past + 1) is not None:
+        if (dash or to or between) and self.number(past + 1) is not None:
             return self.number(past + 1), past + 2
         return None, past
 

@@ -12,9 +12,12 @@ from typing import Final, NamedTuple
 
 from medray.config import parse_yaml
 
-_KEPT_ENDINGS: Final = ("ss", "us", "is", "os", "as", "ous", "ics", "ies's")
+_KEPT_ENDINGS: Final = ("ss", "us", "is", "os", "as")
 _ES_ENDINGS: Final = ("ches", "shes", "xes", "sses", "zes")
 _CONTRACTED: Final = ("'s", "'re", "'ve", "'ll", "'d", "'m")
+_SUBJECTS: Final = frozenset(
+    {"what", "how", "who", "where", "when", "that", "it", "there", "he", "she", "why", "which"}
+)
 _NEGATED: Final = {
     "can't": ("can", "not"),
     "won't": ("will", "not"),
@@ -25,7 +28,7 @@ _FUSED: Final = {
     "cannot": ("can", "not"), "cant": ("can", "not"), "dont": ("do", "not"), "doesnt": ("do", "not"),
     "didnt": ("do", "not"), "isnt": ("be", "not"), "arent": ("be", "not"), "wasnt": ("be", "not"),
     "shouldnt": ("should", "not"), "wouldnt": ("would", "not"), "couldnt": ("could", "not"), "wont": ("will", "not"),
-    "whats": ("what",), "hows": ("how",), "whos": ("who",), "im": ("i",), "ive": ("i", "have"), "id": ("i",),
+    "whats": ("what", "be"), "hows": ("how", "be"), "whos": ("who", "be"), "im": ("i",), "ive": ("i", "have"), "id": ("i",),
     "mustnt": ("must", "not"), "havent": ("have", "not"), "hasnt": ("have", "not"),
 }  # fmt: skip
 _APOSTROPHES: Final = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "´": "'", "`": "'"})
@@ -57,6 +60,11 @@ def _forms() -> _Forms:
     return _Forms(spelling, irregular, frozenset(data["verbs"].split()))
 
 
+def known_verbs() -> frozenset[str]:
+    """Return the verbs whose endings are taken off, in their base form."""
+    return _forms().verbs
+
+
 @lru_cache(maxsize=65536)
 def normal_forms(word: str) -> tuple[str, ...]:
     """Return the normal forms of one raw word; more than one for a contraction.
@@ -68,7 +76,7 @@ def normal_forms(word: str) -> tuple[str, ...]:
         return _FUSED[folded]
     if "'" in folded:
         return _contraction(folded)
-    return (_lemma(_american(folded)),)
+    return (_base(folded),)
 
 
 def _fold(word: str) -> str:
@@ -83,11 +91,21 @@ def _contraction(word: str) -> tuple[str, ...]:
     if word in _NEGATED:
         return _NEGATED[word]
     if word.endswith("n't"):
-        return (_lemma(_american(word[:-3])), "not")
+        return (_base(word[:-3]), "not")
+    stem, _, ending = word.partition("'")
+    if ending == "s" and stem in _SUBJECTS:
+        return (stem, "be")
     for ending in _CONTRACTED:
         if word.endswith(ending):
-            return (_lemma(_american(word[: -len(ending)].replace("'", ""))),)
-    return (_lemma(_american(word.replace("'", ""))),)
+            return (_base(word[: -len(ending)].replace("'", "")),)
+    return (_base(word.replace("'", "")),)
+
+
+def _base(word: str) -> str:
+    """Return the base form; spelling is changed only where the word is no known form as it stands (`advised`)."""
+    lemma = _lemma(word)
+    american = _american(lemma)
+    return american if american == lemma else _lemma(american)
 
 
 def _american(word: str) -> str:

@@ -1,8 +1,8 @@
 """Text to tokens: raw pieces with their place, and their normal forms.
 
-Words, numbers (thousands separators folded, numbers in words read), a dash between numbers, any other sign that is
-not typography (% / < ↑) and breaks (. , ; : ? ! brackets). Articles and possessives are left out, unless a lone `a` or `i` names
-something ("vitamin A", "type I"). Offsets are into the text as given. Pure.
+Words, numbers (thousands separators folded, numbers in words read), a dash between numbers, any other sign that is not
+typography (% / < ↑) and breaks (. , ; : ? ! brackets). Articles and possessives are left out, unless a lone `a` or `i`
+names something ("vitamin A", "type I"). Offsets are into the text as given. Pure.
 """
 
 import re
@@ -13,10 +13,11 @@ from medray.knowledge.entities.spelling import normal_forms
 _TOKEN: Final = re.compile(
     r"(?P<ordinal>\d+(?=(?:st|nd|rd|th)\b))(?:st|nd|rd|th)"
     r"|(?P<number>(?:(?<![\w)\]])[-−](?=\.?\d))?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d)|\d+(?:\.\d+)?|\.\d+))"
+    r"|(?P<dotted>\b(?:[^\W\d_]\.){2,})"
     r"|(?P<word>[^\W\d_]+[0-9][^\W_]*|[^\W\d_]+(?:['’‘ʼ][^\W\d_]+)*)"
     r"|(?P<dash>(?<=\d)\s?[-–—]\s?(?=[\d.]))"
-    r"|(?P<stop>[.,;:?!()\[\]{}\n]+)"
-    r"|(?P<sign>[^\w\s\"'“”‘’´`\-–—…*~|\\#@•·])",
+    r"|(?P<stop>(?:(?<!\s[^\W\d_])\.|[,;:?!()\[\]{}\n])[.,;:?!()\[\]{}\n]*)"
+    r"|(?P<sign>[^\w\s.\"'“”‘’´`\-–—…*~|\\#@•·])",
 )
 _SIGNS: Final = {"&": "and", "½": "0.5", "¼": "0.25", "¾": "0.75", "°": "degree", "%": "percent"}
 _ORDINALS: Final = {"1st": "first", "2nd": "second", "3rd": "third"}
@@ -31,7 +32,7 @@ _LETTERED: Final = frozenset(
 )
 _CLOSING: Final = frozenset(
     "be do can should may must will would could in on at for from to with without and or of during after before if "
-    "while than by because when not cause affect".split()
+    "while than by because when not".split()
 )
 _ROMAN: Final = {"i": "1", "ii": "2", "iii": "3", "iv": "4", "v": "5", "vi": "6"}
 _NUMBERED: Final = frozenset("type stage grade phase class factor level category schedule angiotensin".split())
@@ -87,6 +88,8 @@ def _raw(text: str) -> list[Token]:
         piece = match[0]
         if kind == "word":
             tokens.extend(Token(form, start, end) for form in normal_forms(piece))
+        elif kind == "dotted":
+            tokens.append(Token(piece.replace(".", "").casefold(), start, end))
         elif kind == "number":
             tokens.append(Token(_number(piece), start, end, is_number=True))
         elif kind == "stop":

@@ -6,9 +6,8 @@ Items go in; the kinds asked and the remaining items come out. Pure.
 from collections.abc import Sequence
 from typing import Final
 
-from medray.inference.response_cache.equivalence.items import Item
+from medray.inference.response_cache.equivalence.items import QUESTION_WORDS, Item
 
-_WH: Final = frozenset({"how", "why", "when", "where", "who", "which", "whose"})
 _JOINING: Final = frozenset(
     {"with", "and", "plus", "together", "combine", "while on", "added to", "during", "if", "or"}
 )
@@ -16,39 +15,74 @@ _OPEN: Final = frozenset({"safe", "should", "interaction", "definition", "effica
 _MIX: Final = frozenset({"combine"})
 _TAKEN: Final = frozenset({"alcohol", "grapefruit", "caffeine", "cannabis"})
 """Things that one drinks or smokes beside a medicine; the verb says nothing more."""
+_SAME: Final = {"what": "which"}
 _ABSORBED: Final[dict[str, frozenset[str]]] = {
-    # A kind asked -> kinds that only wrap it ("what should I do if I miss a dose").
-    "missed_dose": frozenset({"what_to_do", "what_happens", "dose", "safe"}),
-    "definition": frozenset(),
+    # A kind asked -> kinds that only wrap it ("what should I do if I miss a dose", "tests used for the diagnosis").
+    "missed_dose": frozenset({"what_to_do", "what_happens", "dose", "safe", "should"}),
     "interaction": frozenset({"safe", "definition"}),
-    "side_effects": frozenset({"definition"}),
+    "side_effects": frozenset({"definition", "safe", "which"}),
+    "prevention": frozenset({"definition", "what_to_do", "indication", "how"}),
+    "treatment": frozenset({"definition", "what_to_do", "indication", "how"}),
+    "tests": frozenset({"definition", "indication", "how"}),
+    "symptoms": frozenset({"definition"}),
+    "withdrawal": frozenset({"definition", "symptoms"}),
+    "complications": frozenset({"definition"}),
+    "course": frozenset({"treatment"}),
+    "monitoring": frozenset({"how", "definition"}),
+    "transmission": frozenset({"how"}),
+    "mechanism": frozenset({"how"}),
+    "storage": frozenset({"how"}),
+    "contraindication": frozenset({"safe", "should", "when"}),
+    "normal_range": frozenset({"definition"}),
+    "frequency": frozenset({"monitoring"}),
 }
 
 
 def asked(items: Sequence[Item]) -> tuple[list[str], list[Item]]:
-    """Return the kinds asked and the items that are content."""
+    """Return the kinds asked, and the items that stay (asks among them, in their places)."""
     asks = {item.key for item in items if item.type == "ask"}
-    content = [item for item in items if item.type != "ask"]
-    question_words = {item.key for item in content if item.type == "word" and item.key in _WH}
-    if not asks or question_words - {"which", "who"}:
-        asks |= question_words
-    content = [item for item in content if not (item.type == "word" and item.key in _WH)]
-    if len(asks) > 1:
-        asks -= {"definition"}
-    if len(asks) > 1:
-        asks -= {"should"}
+    asks |= {_SAME.get(item.key, item.key) for item in items if item.type == "word" and item.key in QUESTION_WORDS}
+    kept = [item for item in items if not (item.type == "word" and item.key in QUESTION_WORDS)]
+    content = [item for item in kept if item.type not in ("ask", "end")]
     for kind, wrapping in _ABSORBED.items():
         if kind in asks:
             asks -= wrapping
-    return _interaction(asks, content)
+    if len(content) < 2 and asks & {"side_effects", "symptoms", "complications"}:
+        asks -= {"cause"}
+    for repeated in ("definition", "should"):
+        if len(asks) > 1:
+            asks.discard(repeated)
+    if "side_effect_of" in asks:
+        asks = asks - {"side_effect_of"} | {"cause"}
+    asks, kept = _interaction(_settled(asks, content), kept)
+    polar = any(item.key == "polar" for item in items if item.type == "end") and asks != {"interaction"}
+    return sorted(asks | {"polar"} if polar else asks), kept
 
 
-def _interaction(asks: set[str], content: list[Item]) -> tuple[list[str], list[Item]]:
+def _settled(asks: set[str], content: Sequence[Item]) -> set[str]:
+    """Read what the content says about the question."""
+    types = {item.type for item in content}
+    keys = {item.key for item in content}
+    if "dose_can" in asks:
+        # "how much can I take in a day" asks for the most; without a period, for the dose.
+        asks = asks - {"dose_can"} | ({"dose", "maximum"} if "frequency" in types else {"dose"})
+    if "maximum" in keys and "drug" in types and asks <= {"safe", "definition", "dose", "which", "maximum"}:
+        asks = {"dose", "maximum"}
+    if asks <= {"definition", "which"} and "lab" in types and "normal" in keys:
+        return {"normal_range"}
+    if asks == {"definition"} and len(content) > 1 and "word" in types:
+        return {"which"}
+    if asks in ({"indication"}, {"indication", "which"}) and "finding" in types and "drug" not in types:
+        return asks - {"indication"} | {"treatment"}
+    return asks
+
+
+def _interaction(asks: set[str], content: list[Item]) -> tuple[set[str], list[Item]]:
     """Read "can I take A with B", "combine A and B" and "do A and B interact" as one question."""
     drugs = [item for item in content if item.type in ("drug", "drug_class")]
     mixed = [item for item in content if item.type == "word" and item.key in _MIX]
     if len({item.key for item in drugs}) < 2:
-        return sorted(asks), content
+        return asks, content
     on = [item for item in content if item.type == "relation" and item.key == "while on"]
     joined = bool(on) or any(word in _JOINING for item in drugs[1:] for word in item.before)
     if (mixed or joined) and asks and asks <= _OPEN:
@@ -59,4 +93,4 @@ def _interaction(asks: set[str], content: list[Item]) -> tuple[list[str], list[I
         content = [item for item in content if item not in mixed and item not in on]
     if any(item.key in _TAKEN for item in drugs):
         content = [item for item in content if not (item.type == "word" and item.key in ("drink", "smoke"))]
-    return sorted(asks), content
+    return asks, content

@@ -1,15 +1,22 @@
 """A question as a list of items: what is left once courtesy and grammar are gone.
 
 Text goes in; items (type, canonical key) come out in order, each with the little words that stood before it, which say
-its role: `for asthma`, `with asthma`, `from asthma`. Pure.
+its role: `for asthma`, `with asthma`, `from asthma`. `A of B` is read as `B A`. Pure.
 """
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from medray.inference.response_cache.equivalence.vocabulary import vocabulary, without_courtesy
-from medray.knowledge.entities import Lexicon, Unit, parse_tokens, tokenize
+from medray.knowledge.entities import BREAK, Lexicon, Unit, parse_tokens, tokenize
 
+QUESTION_WORDS: Final = frozenset({"how", "why", "when", "where", "who", "what", "which", "whose"})
+_AUXILIARIES: Final = frozenset(
+    {"be", "do", "can", "could", "should", "would", "will", "may", "might", "must", "have", "shall"}
+)
+_RELATIVE: Final = frozenset({"when", "which", "who", "what", "whose"})
+"""Asking at the start of a clause, mere joints inside one."""
+_NOUNS: Final = frozenset({"word", "drug", "drug_class", "finding", "lab", "dose", "number", "form"})
 _PRONOUNS: Final = {"he": "male", "him": "male", "his": "male", "she": "female", "her": "female"}
 
 
@@ -23,7 +30,9 @@ class Item(NamedTuple):
 
 def items_of(question: str, lexicon: Lexicon | None = None) -> list[Item]:
     """Return the items of a question, in order."""
-    units = parse_tokens(without_courtesy(tokenize(question)), lexicon)
+    tokens = without_courtesy(tokenize(question))
+    units = parse_tokens(tokens, lexicon)
+    form = _form([token.normal for token in tokens])
     known = vocabulary()
     items: list[Item] = []
     before: list[str] = []
@@ -42,7 +51,8 @@ def items_of(question: str, lexicon: Lexicon | None = None) -> list[Item]:
                 continue
         at += 1
         if unit.type in ("word", "unit"):
-            if unit.normal in known.grammar and unit.normal not in _PRONOUNS:
+            relative = unit.normal in _RELATIVE and bool(items) and not (before and before[-1] == BREAK)
+            if relative or (unit.normal in known.grammar and unit.normal not in _PRONOUNS):
                 before.append(unit.normal)
                 continue
             sex = _PRONOUNS.get(unit.normal)
@@ -54,9 +64,31 @@ def items_of(question: str, lexicon: Lexicon | None = None) -> list[Item]:
         else:
             items.append(Item(unit.type, unit.normal, tuple(before)))
         before = []
-    if before:
-        items.append(Item("end", "", tuple(before)))
-    return items
+    items.append(Item("end", form, tuple(before)))
+    return _compounds(items)
+
+
+def _form(words: Sequence[str]) -> str:
+    """Return `polar` for a question to answer with yes or no, `open` for any other."""
+    starts = [word for at, word in enumerate(words) if word != BREAK and (not at or words[at - 1] == BREAK)]
+    if any(word in QUESTION_WORDS for word in starts):
+        return "open"
+    if any(word in _AUXILIARIES for word in starts):
+        return "polar"
+    return "open"
+
+
+def _compounds(items: list[Item]) -> list[Item]:
+    """Put `edema of ankle` in the order of `ankle edema`, so that both read alike."""
+    out: list[Item] = []
+    for item in items:
+        named = bool(out) and item.type in _NOUNS and out[-1].type in _NOUNS
+        if named and item.before == ("of",):
+            head = out.pop()
+            out += [item._replace(before=head.before), head._replace(before=())]
+        else:
+            out.append(item)
+    return out
 
 
 def _synonym(units: Sequence[Unit], at: int) -> tuple[str | None, int]:

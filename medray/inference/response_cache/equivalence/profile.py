@@ -32,8 +32,8 @@ _TRIMESTERS: Final = frozenset({"first trimester", "second trimester", "third tr
 def profile(question: str, lexicon: Lexicon | None = None) -> Profile:
     """Return the decisive elements of a question."""
     items = items_of(question, lexicon)
-    content = [item for item in items if item.type != "end"]
-    asks, content = asked(_without_periods(content))
+    asks, items = asked(_without_periods(items))
+    content = [item for item in items if item.type not in ("ask", "end")]
     return Profile(
         question=_sorted(asks),
         drug=_sorted(_keys(content, "drug", "drug_class")),
@@ -41,7 +41,9 @@ def profile(question: str, lexicon: Lexicon | None = None) -> Profile:
         dose=_sorted(_keys(content, "dose")),
         number=_sorted(_keys(content, "number")),
         negation=_sorted(bindings(content, "negation")),
-        direction=_sorted(bindings(content, "direction")),
+        direction=_sorted(
+            key for key in bindings(content, "direction") if not (key == "maximum" and "maximum" in asks)
+        ),
         population=_population(content),
         route=_sorted(_keys(content, "route")),
         form=_sorted(_keys(content, "form")),
@@ -51,7 +53,7 @@ def profile(question: str, lexicon: Lexicon | None = None) -> Profile:
         time=_sorted(_keys(content, "time")),
         type=_sorted(bindings(content, "type")),
         unaccounted=_sorted(_words(content)),
-        role=roles(asks, content),
+        role=roles(asks, items),
     )
 
 

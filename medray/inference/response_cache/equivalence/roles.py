@@ -1,57 +1,49 @@
 """Who does what to whom: what negations and directions bind to, and whether order matters.
 
-Items go in, short keys come out (`stop>warfarin`, `order:a>b`). Order is kept among things of one kind, unless they
-merely stand side by side ("A and B", "A with B" in a question of interaction); a question with an acting word (cause,
-affect, before, from ... to) keeps the order of everything it acts on. Pure.
+Items go in, short keys come out (`stop>warfarin`, `cause:stress>asthma`). Order is kept among things of one kind, unless
+they merely stand side by side ("A and B", or "A with B" in a question of interaction). Around a word that acts, what
+stands before it and what after it are kept apart, turned round in the passive. Pure.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 from medray.inference.response_cache.equivalence.items import Item
 from medray.inference.response_cache.equivalence.schema import Keys
+from medray.knowledge.entities import BREAK
+from medray.knowledge.entities.spelling import known_verbs
 
-_THINGS: Final = (
-    "drug",
-    "drug_class",
-    "finding",
-    "lab",
-    "dose",
-    "time",
-    "word",
-    "route",
-    "form",
-    "number",
-    "duration",
-    "population",
-)
 _DRUGS: Final = ("drug", "drug_class")
 _FINDINGS: Final = ("finding", "lab")
+_PEOPLE: Final = ("population",)
+_VALUES: Final = ("dose", "number", "duration")
+_ATTRIBUTES: Final = (*_VALUES, "frequency", "route", "form", "time", "laterality", "type", "direction", "negation")
+_THINGS: Final = (*_DRUGS, *_FINDINGS, "word", "form", "route", "time", *_VALUES, *_PEOPLE)
+_ACTORS: Final = (*_DRUGS, *_FINDINGS, "word", "form")
+
 _SIDE_BY_SIDE: Final = frozenset(
-    {"interaction", "difference", "better", "safe", "unsafe", "side_effects", "definition"}
+    {"interaction", "difference", "better", "safe", "unsafe", "side_effects", "definition", "treatment", "risks"}
 )
-_ACTING_ASKS: Final = frozenset({"cause", "prevention", "side_effects", "risks", "complications"})
-_ACTING_WORDS: Final = frozenset(
-    {"affect", "trigger", "damage", "block", "interfere", "spread", "transmit", "pass", "produce", "precede"}
-)
-_PASSIVE: Final = frozenset({"be"})
-_ACTING_DIRECTIONS: Final = frozenset(
-    {"increase", "decrease", "worsen", "improve", "start", "stop", "continue", "restart", "before", "after", "during"}
-)
+_ACTING_ASKS: Final = frozenset({"cause", "side_effect_of", "prevention", "better_than", "transmission"})
+_ACTING: Final = frozenset({"increase", "decrease", "worsen", "improve", "switch", "replace", "lead to"})
 _VERBS: Final = frozenset({"start", "stop", "continue", "restart", "increase", "decrease", "double", "half"})
-_PURPOSE: Final = frozenset({"for"})
-_BESIDE: Final = frozenset({"with", "have", "if", "get", "suffer", "when"})
-_ORIGIN: Final = frozenset({"by", "from"})
+_UNBOUND: Final = frozenset({"maximum", "minimum", "first", "last", "normal", "only"})
+_NEAR: Final = frozenset({"for", "with", "have", "if", "get", "suffer", "when", "by"})
+_ROLE_OF: Final = {"for": "for", "by": "from", "from": "from"}
+_TAKEN_FOR: Final = frozenset({"dose", "course", "frequency", "how_to_take", "duration", "treatment", "efficacy"})
 
 
 def bindings(items: Sequence[Item], kind: str) -> list[str]:
     """Return each item of `kind` with the thing it binds to: the next one, or the one before a passive verb."""
+    single = len({item.key for item in items if item.type in _DRUGS}) < 2
     found: list[str] = []
     for at, item in enumerate(items):
-        if item.type != kind:
-            continue
-        target = _target(items, at)
-        found.append(f"{item.key}>{target}" if target else item.key)
+        if item.type == kind:
+            target = "" if single and item.key in _UNBOUND else _target(items, at)
+            key = f"{item.key}>{target}" if target else item.key
+            if key not in found:
+                found.append(key)
     return found
 
 
@@ -60,93 +52,148 @@ def _target(items: Sequence[Item], at: int) -> str:
     drugs = {other.key for other in items if other.type in _DRUGS}
     if item.key in _VERBS and len(drugs) == 1:
         return drugs.pop()
-    passive = item.key in _VERBS and any(word in _PASSIVE for word in item.before)
-    ahead = next((other.key for other in items[at + 1 :] if other.type in _THINGS), "")
+    ahead = ""
+    for other in items[at + 1 :]:
+        if BREAK in other.before:
+            break
+        if other.type in _THINGS:
+            ahead = other.key
+            break
     behind = next((other.key for other in reversed(items[:at]) if other.type in _THINGS), "")
+    passive = item.key in _VERBS and "be" in item.before
     return (behind or ahead) if passive else (ahead or behind)
 
 
 def roles(asks: Sequence[str], items: Sequence[Item]) -> Keys:
-    """Return the roles that a question gives its elements."""
-    found: list[str] = []
-    relations = [item.key for item in items if item.type == "relation"]
-    moved = any(key in ("from", "switch", "replace") for key in relations)
-    directions = {item.key for item in items if item.type == "direction"}
-    relations = [key for key in relations if moved or key != "to"]
-    found += [f"relation:{key}" for key in sorted(relations)]
-    negated = any(item.type == "negation" for item in items)
-    acting = relations or negated or directions & _ACTING_DIRECTIONS
-    side_by_side = not acting and set(asks) <= _SIDE_BY_SIDE
-    for name, types in (
-        ("drugs", _DRUGS),
-        ("findings", _FINDINGS),
-        ("words", ("word",)),
-        ("values", ("dose", "number", "duration")),
-    ):
-        found += _order(name, [item for item in items if item.type in types], side_by_side and name == "drugs")
-    found += _people(items)
-    found += _acting(asks, items, directions)
-    found += _finding_roles(items)
-    found += _alternatives(asks, items)
+    """Return the roles that a question gives its elements; `items` still hold the asks, in their places."""
+    content = [item for item in items if item.type not in ("ask", "end")]
+    found = _relations(content)
+    acting = bool(found) or any(item.type == "negation" or item.key in _ACTING | _VERBS for item in content)
+    acting = acting or any(item.type == "direction" and item.key in ("before", "after") for item in content)
+    free = not acting and set(asks) <= _SIDE_BY_SIDE
+    actions = _actions(items)
+    split = any(before and after for before, _, after in (key.partition(":")[2].partition(">") for key in actions))
+    for name, types in (("drugs", _DRUGS), ("findings", _FINDINGS), ("words", ("word",)), ("values", _VALUES)):
+        if not (split and name in ("findings", "words")):
+            found += _order(name, content, types, free=free and name == "drugs")
+    found += actions
+    found += _layout(content)
+    found += _people(content)
+    found += _finding_roles(asks, content)
+    found += _alternatives(asks, content)
     return tuple(found)
 
 
-def _order(name: str, items: Sequence[Item], free: bool) -> list[str]:
-    keys = [item.key for item in items]
-    if len(keys) < 2:
+def _relations(content: Sequence[Item]) -> list[str]:
+    """Words that give their neighbours different roles; `to` does so only beside a word of change."""
+    keys = [item.key for item in content if item.type == "relation"]
+    moved = bool({"from", "switch", "replace"} & set(keys))
+    found = [f"relation:{key}" for key in sorted(keys) if key not in ("to", "from") or moved]
+    if found and (moved or "instead of" in keys or "than" in keys or "then" in keys):
+        found.append(f"moved:{'>'.join(item.key for item in content if item.type in _THINGS)}")
+    return found
+
+
+def _order(name: str, content: Sequence[Item], types: Sequence[str], *, free: bool) -> list[str]:
+    places = [at for at, item in enumerate(content) if item.type in types]
+    if len(places) < 2:
         return []
-    listed = all("and" in item.before or "or" in item.before for item in items[1:])
+    keys = [content[at].key for at in places]
+    joined = {"and", "or"}
+    listed = all(second == first + 1 and joined & set(content[second].before) for first, second in pairwise(places))
     if free or (listed and name != "values"):
-        keys = sorted(keys)
+        keys = sorted(set(keys))
     return [f"{name}:{'>'.join(keys)}"]
 
 
-def _people(items: Sequence[Item]) -> list[str]:
+def _layout(content: Sequence[Item]) -> list[str]:
+    """With two medicines or two findings, each dose, time or severity belongs to one: keep the order of everything."""
+    if not any(item.type in _ATTRIBUTES for item in content):
+        return []
+    several = any(len({item.key for item in content if item.type in types}) > 1 for types in (_DRUGS, _FINDINGS))
+    if not several:
+        return []
+    kept = (*_DRUGS, *_FINDINGS, *_ATTRIBUTES)
+    return [f"layout:{'>'.join(item.key for item in content if item.type in kept)}"]
+
+
+def _people(content: Sequence[Item]) -> list[str]:
     """With two groups of people, what stands beside each matters: keep the order of everything."""
-    people = [item for item in items if item.type == "population" and not item.key.startswith("age ")]
+    people = {item.key for item in content if item.type in _PEOPLE and not item.key.startswith("age ")}
     if len(people) < 2:
         return []
-    kept = [item.key for item in items if item.type in ("population", *_DRUGS, *_FINDINGS, "word", "negation")]
-    return [f"people:{'>'.join(kept)}"]
+    kept = (*_PEOPLE, *_DRUGS, *_FINDINGS, "word", "negation", "pronoun")
+    return [f"people:{'>'.join(item.key for item in content if item.type in kept)}"]
 
 
-def _acting(asks: Sequence[str], items: Sequence[Item], directions: set[str]) -> list[str]:
-    """Keep the order of everything around a word that acts, turned round in the passive ("caused by")."""
-    words = {item.key for item in items if item.type == "word"}
-    if not (
-        _ACTING_ASKS & set(asks) or _ACTING_WORDS & words or directions & {"increase", "decrease", "worsen", "improve"}
-    ):
-        return []
-    kept = [item for item in items if item.type in (*_DRUGS, *_FINDINGS, "word", "population")]
-    kept = [item for item in kept if item.key not in _ACTING_WORDS]
-    if len(kept) < 2:
-        return []
-    by = next((at for at, item in enumerate(kept) if at and {"by", "from"} & set(item.before)), 0)
-    return [f"acts:{'>'.join(item.key for item in (*kept[by:], *kept[:by]))}"]
-
-
-def _finding_roles(items: Sequence[Item]) -> list[str]:
-    """Beside a drug, say whether a finding is what it is for, what the person has, or what it comes from."""
-    if not any(item.type in _DRUGS for item in items):
-        return []
+def _actions(items: Sequence[Item]) -> list[str]:
+    """Say of each acting word what stands before it and what after it."""
     found: list[str] = []
-    carried: tuple[str, ...] = ()
-    for item in items:
-        if item.type in _FINDINGS:
-            words = set(item.before) | set(carried)
-            role = "for" if words & _PURPOSE else "with" if words & _BESIDE else "from" if words & _ORIGIN else ""
-            if role:
-                found.append(f"{role}:{item.key}")
-        carried = item.before if item.type in ("type", "direction", "laterality", "population") else ()
+    for at, item in enumerate(items):
+        acts = item.type == "ask" and item.key in _ACTING_ASKS
+        acts = acts or (item.type in ("direction", "relation") and item.key in _ACTING)
+        acts = acts or (item.type == "word" and item.key in known_verbs())
+        if not acts:
+            continue
+        before, after = _side(items[:at]), _side(items[at + 1 :])
+        name = item.key
+        if name == "side_effect_of":
+            name, before, after = "cause", after, before
+        elif _is_passive(items, at):
+            before, after = after, before
+        if before or after:
+            found.append(f"{name}:{before}>{after}")
     return sorted(found)
 
 
-def _alternatives(asks: Sequence[str], items: Sequence[Item]) -> list[str]:
+def _side(items: Sequence[Item]) -> str:
+    """Return the actors of one side in order, those joined by `and` or `or` sorted."""
+    runs: list[list[str]] = []
+    for at, item in enumerate(items):
+        if item.type not in _ACTORS:
+            continue
+        joined = runs and {"and", "or"} & set(item.before) and items[at - 1].type in _ACTORS
+        if joined:
+            runs[-1].append(item.key)
+        else:
+            runs.append([item.key])
+    return "+".join("&".join(sorted(set(run))) for run in runs)
+
+
+def _is_passive(items: Sequence[Item], at: int) -> bool:
+    """Tell `is caused by`, `can be removed` from `causes`, `is a cause of` and `is used to remove`."""
+    follows = items[at + 1].before if at + 1 < len(items) else ()
+    if "by" in follows:
+        return True
+    if "of" in follows or "to" in items[at].before:
+        return False
+    return any("be" in item.before for item in items[: at + 1])
+
+
+def _finding_roles(asks: Sequence[str], content: Sequence[Item]) -> list[str]:
+    """Beside a medicine, say whether a finding is what it is for, what the person has, or what it comes from."""
+    found = [
+        f"from:{second.key}" for first, second in pairwise(content) if first.type == "relation" and first.key == "from"
+    ]
+    if not any(item.type in _DRUGS for item in content) or _TAKEN_FOR & set(asks):
+        return sorted(found)
+    carried: tuple[str, ...] = ()
+    for item in content:
+        words = (*carried, *item.before)
+        if item.type in _FINDINGS:
+            near = next((word for word in reversed(words) if word in _NEAR), "")
+            if near:
+                found.append(f"{_ROLE_OF.get(near, 'with')}:{item.key}")
+        carried = words if item.type in ("type", "direction", "laterality", "population") else ()
+    return sorted(found)
+
+
+def _alternatives(asks: Sequence[str], content: Sequence[Item]) -> list[str]:
     """`A or B` differs from `A and B` unless the question compares them."""
     if {"better", "difference"} & set(asks):
         return []
     return [
         f"or:{second.key}"
-        for first, second in zip(items, items[1:], strict=False)
+        for first, second in pairwise(content)
         if "or" in second.before and first.type == second.type and first.type in (*_DRUGS, *_FINDINGS)
     ]

@@ -39,7 +39,7 @@ def vocabulary() -> Vocabulary:
     courtesy = sorted({_key(phrase) for phrase in _phrases(data["courtesy"])} - {""})
     return Vocabulary(
         version=data["version"],
-        grammar=frozenset(_key(word) for word in _phrases(data["function"])),
+        grammar=frozenset(_key(word) for word in _phrases(data["function"])) | {"one"},  # by itself it is read as 1
         synonyms=synonyms,
         longest=max(len(key.split(" ")) for key in synonyms),
         courtesy=AhoCorasick(list(map(_wrapped, courtesy)), matchkind=MatchKind.LeftmostLongest, store_patterns=False),

@@ -49,12 +49,12 @@ def _names(words: Sequence[str], lexicon: Lexicon) -> set[int]:
 
 
 def _asked(tokens: Sequence[Token], asks: Sequence[Ask], words: list[str]) -> list[Token]:
-    """Return the tokens with the first word of each ask marked; the others of its words stay as empty ones."""
+    """Return the tokens with the last word of each ask marked; the others of its words stay as empty ones."""
     marked = list(tokens)
     for ask in asks:
         for place in ask.tokens:
             words[place] = _ASKED
-            marked[place] = tokens[place]._replace(normal=_ASKED + (ask.kind if place == ask.tokens[0] else ""))
+            marked[place] = tokens[place]._replace(normal=_ASKED + (ask.kind if place == ask.tokens[-1] else ""))
     return marked
 
 

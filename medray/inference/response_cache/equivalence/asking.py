@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from medray.inference.response_cache.equivalence.items import QUESTION_WORDS, Item
+from medray.inference.response_cache.equivalence.roles import has_agent
 
 _JOINING: Final = frozenset(
     {"with", "and", "plus", "together", "combine", "while on", "added to", "during", "if", "or"}
 )
-_OPEN: Final = frozenset({"safe", "should", "interaction", "definition", "efficacy"})
+_OPEN: Final = frozenset({"safe", "interaction"})
+_LISTED: Final = frozenset({"interaction", "side_effects", "symptoms", "complications", "cure"})
+"""Kinds whose answer is the same list whether one asks for it or whether there is any."""
 _MIX: Final = frozenset({"combine"})
 _TAKEN: Final = frozenset({"alcohol", "grapefruit", "caffeine", "cannabis"})
 """Things that one drinks or smokes beside a medicine; the verb says nothing more."""
@@ -28,7 +31,7 @@ _ABSORBED: Final[dict[str, frozenset[str]]] = {
     "withdrawal": frozenset({"definition", "symptoms"}),
     "complications": frozenset({"definition"}),
     "course": frozenset({"treatment"}),
-    "monitoring": frozenset({"how", "definition"}),
+    "monitoring": frozenset({"how", "definition", "which"}),
     "transmission": frozenset({"how"}),
     "mechanism": frozenset({"how"}),
     "storage": frozenset({"how"}),
@@ -49,13 +52,16 @@ def asked(items: Sequence[Item]) -> tuple[list[str], list[Item]]:
             asks -= wrapping
     if len(content) < 2 and asks & {"side_effects", "symptoms", "complications"}:
         asks -= {"cause"}
-    for repeated in ("definition", "should"):
+    form = next(item.key for item in items if item.type == "end")
+    for repeated in ("definition", "should", "must") if form == "open" else ("definition",):
         if len(asks) > 1:
             asks.discard(repeated)
+    if not asks and form == "may" and not has_agent(kept):
+        asks = {"safe"}
     if "side_effect_of" in asks:
         asks = asks - {"side_effect_of"} | {"cause"}
     asks, kept = _interaction(_settled(asks, content), kept)
-    polar = any(item.key == "polar" for item in items if item.type == "end") and asks != {"interaction"}
+    polar = form != "open" and not (asks and asks <= _LISTED)
     return sorted(asks | {"polar"} if polar else asks), kept
 
 

@@ -14,6 +14,7 @@ QUESTION_WORDS: Final = frozenset({"how", "why", "when", "where", "who", "what",
 _AUXILIARIES: Final = frozenset(
     {"be", "do", "can", "could", "should", "would", "will", "may", "might", "must", "have", "shall"}
 )
+_LEAVE: Final = frozenset({"can", "may", "could"})
 _RELATIVE: Final = frozenset({"when", "which", "who", "what", "whose"})
 """Asking at the start of a clause, mere joints inside one."""
 _NOUNS: Final = frozenset({"word", "drug", "drug_class", "finding", "lab", "dose", "number", "form"})
@@ -69,13 +70,14 @@ def items_of(question: str, lexicon: Lexicon | None = None) -> list[Item]:
 
 
 def _form(words: Sequence[str]) -> str:
-    """Return `polar` for a question to answer with yes or no, `open` for any other."""
+    """Return `polar` for a question to answer with yes or no, `may` where it asks leave, `open` for any other."""
     starts = [word for at, word in enumerate(words) if word != BREAK and (not at or words[at - 1] == BREAK)]
     if any(word in QUESTION_WORDS for word in starts):
         return "open"
-    if any(word in _AUXILIARIES for word in starts):
-        return "polar"
-    return "open"
+    leading = next((word for word in starts if word in _AUXILIARIES), "")
+    if not leading:
+        return "open"
+    return "may" if leading in _LEAVE else "polar"
 
 
 def _compounds(items: list[Item]) -> list[Item]:

@@ -16,21 +16,23 @@ from medray.knowledge.entities.spelling import known_verbs
 
 _DRUGS: Final = ("drug", "drug_class")
 _FINDINGS: Final = ("finding", "lab")
+_MATTERS: Final = (*_FINDINGS, "word", "route", "form")
 _PEOPLE: Final = ("population",)
 _VALUES: Final = ("dose", "number", "duration")
 _ATTRIBUTES: Final = (*_VALUES, "frequency", "route", "form", "time", "laterality", "type", "direction", "negation")
 _THINGS: Final = (*_DRUGS, *_FINDINGS, "word", "form", "route", "time", *_VALUES, *_PEOPLE)
-_ACTORS: Final = (*_DRUGS, *_FINDINGS, "word", "form")
+_ACTORS: Final = (*_DRUGS, *_FINDINGS, "word", "form", "route", "time")
 
 _SIDE_BY_SIDE: Final = frozenset(
     {"interaction", "difference", "better", "safe", "unsafe", "side_effects", "definition", "treatment", "risks"}
 )
 _ACTING_ASKS: Final = frozenset({"cause", "side_effect_of", "prevention", "better_than", "transmission"})
+_ASKED_AS: Final = {"side_effect_of": "cause"}
 _ACTING: Final = frozenset({"increase", "decrease", "worsen", "improve", "switch", "replace", "lead to"})
 _VERBS: Final = frozenset({"start", "stop", "continue", "restart", "increase", "decrease", "double", "half"})
 _UNBOUND: Final = frozenset({"maximum", "minimum", "first", "last", "normal", "only"})
-_NEAR: Final = frozenset({"for", "with", "have", "if", "get", "suffer", "when", "by"})
-_ROLE_OF: Final = {"for": "for", "by": "from", "from": "from"}
+_NEAR: Final = frozenset({"for", "with", "have", "if", "get", "suffer", "when", "by", "in"})
+_CARRIERS: Final = frozenset({"type", "direction", "laterality", "population"})
 _TAKEN_FOR: Final = frozenset({"dose", "course", "frequency", "how_to_take", "duration", "treatment", "efficacy"})
 
 
@@ -68,18 +70,20 @@ def roles(asks: Sequence[str], items: Sequence[Item]) -> Keys:
     """Return the roles that a question gives its elements; `items` still hold the asks, in their places."""
     content = [item for item in items if item.type not in ("ask", "end")]
     found = _relations(content)
+    found += [f"from:{b.key}" for a, b in pairwise(content) if a.type == "relation" and a.key == "from"]
     acting = bool(found) or any(item.type == "negation" or item.key in _ACTING | _VERBS for item in content)
     acting = acting or any(item.type == "direction" and item.key in ("before", "after") for item in content)
     free = not acting and set(asks) <= _SIDE_BY_SIDE
-    actions = _actions(items)
-    split = any(before and after for before, _, after in (key.partition(":")[2].partition(">") for key in actions))
-    for name, types in (("drugs", _DRUGS), ("findings", _FINDINGS), ("words", ("word",)), ("values", _VALUES)):
-        if not (split and name in ("findings", "words")):
-            found += _order(name, content, types, free=free and name == "drugs")
-    found += actions
+    found += _order("drugs", [item for item in content if item.type in _DRUGS], content, free=free)
+    found += _order("values", [item for item in content if item.type in _VALUES], content, free=False)
+    settings = _settings(asks, items)
+    if not has_agent(items, asks):
+        core = [item for item, role in settings if not role and not _is_verb(item)]
+        found += _order("matters", core, content, free=False)
+    found += sorted(f"{role}:{item.key}" for item, role in settings if role)
+    found += _actions(items, asks)
     found += _layout(content)
     found += _people(content)
-    found += _finding_roles(asks, content)
     found += _alternatives(asks, content)
     return tuple(found)
 
@@ -94,8 +98,8 @@ def _relations(content: Sequence[Item]) -> list[str]:
     return found
 
 
-def _order(name: str, content: Sequence[Item], types: Sequence[str], *, free: bool) -> list[str]:
-    places = [at for at, item in enumerate(content) if item.type in types]
+def _order(name: str, kept: Sequence[Item], content: Sequence[Item], *, free: bool) -> list[str]:
+    places = [at for at, item in enumerate(content) if any(item is other for other in kept)]
     if len(places) < 2:
         return []
     keys = [content[at].key for at in places]
@@ -126,13 +130,12 @@ def _people(content: Sequence[Item]) -> list[str]:
     return [f"people:{'>'.join(item.key for item in content if item.type in kept)}"]
 
 
-def _actions(items: Sequence[Item]) -> list[str]:
+def _actions(items: Sequence[Item], asks: Sequence[str]) -> list[str]:
     """Say of each acting word what stands before it and what after it."""
     found: list[str] = []
     for at, item in enumerate(items):
-        acts = item.type == "ask" and item.key in _ACTING_ASKS
-        acts = acts or (item.type in ("direction", "relation") and item.key in _ACTING)
-        acts = acts or (item.type == "word" and item.key in known_verbs())
+        acts = item.type == "ask" and item.key in _ACTING_ASKS and _ASKED_AS.get(item.key, item.key) in asks
+        acts = acts or (item.type in ("direction", "relation") and item.key in _ACTING) or _is_verb(item)
         if not acts:
             continue
         before, after = _side(items[:at]), _side(items[at + 1 :])
@@ -144,6 +147,12 @@ def _actions(items: Sequence[Item]) -> list[str]:
         if before or after:
             found.append(f"{name}:{before}>{after}")
     return sorted(found)
+
+
+def has_agent(items: Sequence[Item], asks: Sequence[str] = tuple(_ACTING_ASKS)) -> bool:
+    """Tell whether an acting word has things on both sides: "can A raise B" asks no leave."""
+    sides = (key.partition(":")[2].partition(">") for key in _actions(items, asks))
+    return any(before and after for before, _, after in sides)
 
 
 def _side(items: Sequence[Item]) -> str:
@@ -167,25 +176,48 @@ def _is_passive(items: Sequence[Item], at: int) -> bool:
         return True
     if "of" in follows or "to" in items[at].before:
         return False
-    return any("be" in item.before for item in items[: at + 1])
+    if "be" in items[at].before:
+        return True
+    after_ask = at > 0 and items[at - 1].type == "ask"  # "is it safe to crush": the ask holds the `to`
+    return not after_ask and any("be" in item.before for item in items[:at])
 
 
-def _finding_roles(asks: Sequence[str], content: Sequence[Item]) -> list[str]:
-    """Beside a medicine, say whether a finding is what it is for, what the person has, or what it comes from."""
-    found = [
-        f"from:{second.key}" for first, second in pairwise(content) if first.type == "relation" and first.key == "from"
-    ]
-    if not any(item.type in _DRUGS for item in content) or _TAKEN_FOR & set(asks):
-        return sorted(found)
+def _settings(asks: Sequence[str], items: Sequence[Item]) -> list[tuple[Item, str]]:
+    """Return each finding and word with its role: what something is for, what goes with it, where it comes from.
+
+    One thing alone has no role, nor has what a medicine is plainly taken for ("dose of A for B", "dose of A in B").
+    """
+    matters = [item for item in items if item.type in _MATTERS]
+    medicine = any(item.type in _DRUGS for item in items)
+    taken_for = bool(_TAKEN_FOR & set(asks)) and len(matters) < 2
+    if taken_for or (len(matters) < 2 and not medicine):
+        return [(item, "") for item in matters]
+    found: list[tuple[Item, str]] = []
     carried: tuple[str, ...] = ()
-    for item in content:
+    seen = previous_asks = False
+    for item in items:
+        seen = seen or item.type in _DRUGS
         words = (*carried, *item.before)
-        if item.type in _FINDINGS:
-            near = next((word for word in reversed(words) if word in _NEAR), "")
-            if near:
-                found.append(f"{_ROLE_OF.get(near, 'with')}:{item.key}")
-        carried = words if item.type in ("type", "direction", "laterality", "population") else ()
-    return sorted(found)
+        if item.type in _MATTERS:
+            found.append((item, _role(item, words, "" if previous_asks else "for", seen if medicine else None)))
+        carried = words if item.type in _CARRIERS else ()
+        previous_asks = item.type == "ask"
+    return found
+
+
+def _role(item: Item, words: Sequence[str], purpose: str, after_medicine: bool | None) -> str:
+    near = next((word for word in reversed(words) if word in _NEAR), "")
+    if near == "for":
+        return purpose
+    if near:
+        return "from" if near in ("by", "from") else "with"
+    if item.type not in _FINDINGS or after_medicine is None:
+        return ""
+    return "after" if after_medicine else "with"
+
+
+def _is_verb(item: Item) -> bool:
+    return item.type == "word" and item.key in known_verbs()
 
 
 def _alternatives(asks: Sequence[str], content: Sequence[Item]) -> list[str]:
@@ -195,5 +227,5 @@ def _alternatives(asks: Sequence[str], content: Sequence[Item]) -> list[str]:
     return [
         f"or:{second.key}"
         for first, second in pairwise(content)
-        if "or" in second.before and first.type == second.type and first.type in (*_DRUGS, *_FINDINGS)
+        if "or" in second.before and first.type in _THINGS and second.type in _THINGS
     ]

@@ -4,17 +4,16 @@ Tokens go in, the kinds that the question asks and the tokens that say so come o
 for the lexicons. Pure; the templates are data (`data/ask.yaml`). It does not classify: a question may ask several things.
 """
 
-from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from medray.config import parse_yaml
 from medray.knowledge.entities.tokens import BREAK, Token, tokenize
 
 _MAX_GAP: Final = 8
-MAX_QUESTION_TOKENS: Final = 128
+MAX_QUESTION_TOKENS: Final = 64
 """Longer texts are answers or documents: they are not searched for templates."""
 
 
@@ -35,18 +34,25 @@ class Ask(NamedTuple):
     tokens: tuple[int, ...]
 
 
+_Index: TypeAlias = Mapping[str, Mapping[int, Mapping[tuple[str, ...], tuple[_Template, ...]]]]
+
+
 @cache
-def _templates() -> Mapping[str, tuple[_Template, ...]]:
-    """Return the templates by their first word, those with most words first."""
+def _templates() -> _Index:
+    """Return the templates by their first word, the length of their first part, and that part."""
     text = files("medray.knowledge.entities").joinpath("data/ask.yaml").read_text(encoding="utf-8")
-    table: dict[str, dict[tuple[tuple[str, ...], ...], _Template]] = defaultdict(dict)
+    known: dict[tuple[tuple[str, ...], ...], _Template] = {}
     for kind, lines in parse_yaml(text).items():
         for written in lines.replace("\n", " ").split(","):
             parts = tuple(_words(part) for part in written.split("*") if part.strip())
             if parts:
-                template = _Template(kind, parts, sum(map(len, parts)))
-                table[parts[0][0]].setdefault(parts, template)
-    return {word: tuple(sorted(found.values(), key=lambda t: -t.size)) for word, found in table.items()}
+                known.setdefault(parts, _Template(kind, parts, sum(map(len, parts))))
+    index: dict[str, dict[int, dict[tuple[str, ...], tuple[_Template, ...]]]] = {}
+    for parts, template in known.items():
+        first = parts[0]
+        by_part = index.setdefault(first[0], {}).setdefault(len(first), {})
+        by_part[first] = (*by_part.get(first, ()), template)
+    return index
 
 
 def _words(part: str) -> tuple[str, ...]:
@@ -62,14 +68,16 @@ def find_asks(tokens: Sequence[Token], protected: Container[int] = ()) -> list[A
     """
     if len(tokens) > MAX_QUESTION_TOKENS:
         return []
-    templates = _templates()
+    index = _templates()
     words = [_PROTECTED if at in protected else _SAME.get(t.normal, t.normal) for at, t in enumerate(tokens)] + [BREAK]
+    present = set(words)
     found: list[tuple[int, int, Ask]] = []
     for start, word in enumerate(words):
-        for template in templates.get(word, ()):
-            places = _match(words, start, template)
-            if places:
-                found.append((-template.size, start, Ask(template.kind, places)))
+        for length, by_part in index.get(word, {}).items():
+            for template in by_part.get(tuple(words[start : start + length]), ()):
+                places = _match(words, start, template, present)
+                if places:
+                    found.append((-template.size, start, Ask(template.kind, places)))
     taken: set[int] = set()
     asks: list[Ask] = []
     for _, _, ask in sorted(found):
@@ -79,15 +87,14 @@ def find_asks(tokens: Sequence[Token], protected: Container[int] = ()) -> list[A
     return sorted(asks, key=lambda ask: ask.tokens)
 
 
-def _match(words: Sequence[str], start: int, template: _Template) -> tuple[int, ...]:
-    """Return the places of the template's words from `start`, empty where it does not fit."""
-    first = template.parts[0]
-    size = len(first)
-    if tuple(words[start : start + size]) != first:
+def _match(words: Sequence[str], start: int, template: _Template, present: set[str]) -> tuple[int, ...]:
+    """Return the places of the template's words, its first part standing at `start`; empty where it does not fit."""
+    first, *rest = template.parts
+    if not all(part[0] in present for part in rest):
         return ()
-    places = list(range(start, start + size))
-    at = start + size
-    for part in template.parts[1:]:
+    at = start + len(first)
+    places = list(range(start, at))
+    for part in rest:
         at = _find(words, part, at)
         if at < 0:
             return ()

@@ -29,6 +29,8 @@ _SIDE_BY_SIDE: Final = frozenset(
 _ACTING_ASKS: Final = frozenset({"cause", "side_effect_of", "prevention", "better_than", "transmission"})
 _ASKED_AS: Final = {"side_effect_of": "cause"}
 _ACTING: Final = frozenset({"increase", "decrease", "worsen", "improve", "switch", "replace", "lead to"})
+_NEEDS_TWO: Final = frozenset({"transmission", "prevention"})
+"""Acting words whose one thing is always what is acted on, wherever it stands."""
 _VERBS: Final = frozenset({"start", "stop", "continue", "restart", "increase", "decrease", "double", "half"})
 _UNBOUND: Final = frozenset({"maximum", "minimum", "first", "last", "normal", "only"})
 _NEAR: Final = frozenset({"for", "with", "have", "if", "get", "suffer", "when", "by", "in"})
@@ -77,7 +79,9 @@ def roles(asks: Sequence[str], items: Sequence[Item]) -> Keys:
     found += _order("drugs", [item for item in content if item.type in _DRUGS], content, free=free)
     found += _order("values", [item for item in content if item.type in _VALUES], content, free=False)
     settings = _settings(asks, items)
-    if not has_agent(items, asks):
+    if has_agent(items, asks):
+        settings = [(item, role) for item, role in settings if role != "from" and _stands_in(item)]
+    else:
         core = [item for item, role in settings if not role and not _is_verb(item)]
         found += _order("matters", core, content, free=False)
     found += sorted(f"{role}:{item.key}" for item, role in settings if role)
@@ -140,10 +144,14 @@ def _actions(items: Sequence[Item], asks: Sequence[str]) -> list[str]:
             continue
         before, after = _side(items[:at]), _side(items[at + 1 :])
         name = item.key
+        if name in _NEEDS_TWO and not (before and after):
+            continue
         if name == "side_effect_of":
             name, before, after = "cause", after, before
         elif _is_passive(items, at):
-            before, after = after, before
+            named = "by" in (items[at + 1].before if at + 1 < len(items) else ())
+            others = [other for place, other in enumerate(items) if place != at]
+            before, after = (after, before) if named else ("", _side(others))
         if before or after:
             found.append(f"{name}:{before}>{after}")
     return sorted(found)
@@ -189,8 +197,8 @@ def _settings(asks: Sequence[str], items: Sequence[Item]) -> list[tuple[Item, st
     """
     matters = [item for item in items if item.type in _MATTERS]
     medicine = any(item.type in _DRUGS for item in items)
-    taken_for = bool(_TAKEN_FOR & set(asks)) and len(matters) < 2
-    if taken_for or (len(matters) < 2 and not medicine):
+    taken_for = bool(_TAKEN_FOR & set(asks))
+    if len(matters) < 2 and (taken_for or not medicine):
         return [(item, "") for item in matters]
     found: list[tuple[Item, str]] = []
     carried: tuple[str, ...] = ()
@@ -199,15 +207,22 @@ def _settings(asks: Sequence[str], items: Sequence[Item]) -> list[tuple[Item, st
         seen = seen or item.type in _DRUGS
         words = (*carried, *item.before)
         if item.type in _MATTERS:
-            found.append((item, _role(item, words, "" if previous_asks else "for", seen if medicine else None)))
+            found.append(
+                (item, _role(item, words, "" if previous_asks or taken_for else "for", seen if medicine else None))
+            )
         carried = words if item.type in _CARRIERS else ()
         previous_asks = item.type == "ask"
     return found
 
 
+def _stands_in(item: Item) -> bool:
+    """Tell whether a preposition puts the item beside what acts, rather than into it."""
+    return bool({"for", "with", "in"} & set(item.before))
+
+
 def _role(item: Item, words: Sequence[str], purpose: str, after_medicine: bool | None) -> str:
     near = next((word for word in reversed(words) if word in _NEAR), "")
-    if near == "for":
+    if near == "for" or (near == "in" and not purpose):
         return purpose
     if near:
         return "from" if near in ("by", "from") else "with"

@@ -4,6 +4,7 @@ Adapters load as PEFT models over their base (`merge=True` folds them in); quant
 `medray.models.quantised`. Everything is put into `eval()` mode; callers that train switch it.
 """
 
+import sys
 from typing import Any
 
 from medray.errors import CapabilityError, ConfigError, ModelError
@@ -73,6 +74,10 @@ def load_tokenizer(ref: ModelRef) -> Any:
 def _from_pretrained(ref: ModelRef, options: dict[str, Any]) -> Any:
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    if not sys.stderr.isatty():
+        logging.disable_progress_bar()  # a bar in a log file is one long line of control characters
 
     try:
         return AutoModelForCausalLM.from_pretrained(ref.path, **options)

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,16 +13,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from jobs.quickstart_ask import free_port
 from jobs.supervise import Supervisor
 
 BIN = Path(sys.executable).parent
 START_TIMEOUT_S = 120
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -51,7 +45,11 @@ def head() -> Iterator[Head]:
     home = Path(tempfile.mkdtemp(prefix="mr", dir="/tmp"))
     dashboard = free_port()
     api = f"http://127.0.0.1:{dashboard}"
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("RAY_") or key == "RAY_USAGE_STATS_ENABLED"}
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith("RAY_") or key == "RAY_USAGE_STATS_ENABLED"
+    }
     environment = {
         **kept,
         "HOME": str(home),

@@ -15,7 +15,10 @@ def inputs(tmp_path_factory):
     save_tiny(folder / "teacher")
     words = ["fever", "cough", "rash", "pain", "ulcer", "asthma", "anemia", "gout"]
     rows = [
-        {"question": f"What is the treatment of {word} number {index}?", "answer": f"Rest, fluids and care for {word} {index}."}
+        {
+            "question": f"What is the treatment of {word} number {index}?",
+            "answer": f"Rest, fluids and care for {word} {index}.",
+        }
         for index in range(8)
         for word in words
     ]

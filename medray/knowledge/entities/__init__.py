@@ -1,7 +1,7 @@
 """Clinical entities: what a medical text names, with canonical forms, for the distillation loss and the response cache.
 
-`extract(text)` gives spans; `parse(text)` gives every unit, words included; `Lexicon.load(extra=path)` adds a user's own
-names. Pure and deterministic; the lexicons are data files, loaded at first use.
+`extract(text)` gives spans; `parse(text)` gives every unit, words included; `Lexicon.load(extra=path)` adds a user's
+own names. Pure and deterministic; the lexicons are data files, loaded at first use.
 """
 
 from medray.knowledge.entities.asks import Ask, find_asks

@@ -1,7 +1,8 @@
 """What a question asks: templates over its tokens, longest first.
 
 Tokens go in, the kinds that the question asks and the tokens that say so come out. A template's gaps keep their words
-for the lexicons. Pure; the templates are data (`data/ask.yaml`). It does not classify: a question may ask several things.
+for the lexicons. Pure; the templates are data (`data/ask.yaml`). It does not classify: a question may ask several
+things.
 """
 
 from collections.abc import Container, Mapping, Sequence

@@ -1,8 +1,8 @@
 """The lexicons of the extraction: YAML tables, validated and compiled into one Aho-Corasick automaton.
 
-`Lexicon.load()` reads the packaged tables once; `Lexicon.load(extra=path)` adds a user's own drugs and findings. Every
-name goes through the tokenizer that texts go through, so both meet in one form. A name that would mean two things of one
-kind is refused. Nothing here reads a question.
+`Lexicon.load()` reads the packaged tables once; `Lexicon.load(extra=path)` adds a user's own drugs and findings.
+Every name goes through the tokenizer that texts go through, so both meet in one form. A name that would mean two
+things of one kind is refused. Nothing here reads a question.
 """
 
 import hashlib
@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from ahocorasick_rs import AhoCorasick, MatchKind
+from pydantic import Field
 
 from medray.config import Config, load, parse_yaml
 from medray.errors import ConfigError
@@ -55,10 +56,10 @@ Table: TypeAlias = Mapping[str, Sequence[str]]
 class ExtraLexicon(Config):
     """A user's own names: canonical name -> synonyms."""
 
-    drugs: dict[str, tuple[str, ...]] = {}
-    classes: dict[str, tuple[str, ...]] = {}
-    findings: dict[str, tuple[str, ...]] = {}
-    measures: dict[str, tuple[str, ...]] = {}
+    drugs: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    classes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    findings: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    measures: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,8 @@ def _add(phrases: dict[str, Concept], unit_type: UnitType, table: Table, source:
             known = phrases.setdefault(key, concept)
             if known != concept and (known.type == unit_type or source.startswith("extra")):
                 raise ConfigError(
-                    f"lexicon {source}: '{name}' is listed under '{canonical}' and means '{known.normal}' already; keep one"
+                    f"lexicon {source}: '{name}' is listed under '{canonical}' "
+                    f"and means '{known.normal}' already; keep one"
                 )
 
 
@@ -162,9 +164,9 @@ def _names() -> list[str]:
     return [line for line in text.splitlines() if line and not line.startswith("#")]
 
 
-def _read_yaml(name: str) -> dict[str, str]:
+def _read_yaml(name: str) -> dict[str, Any]:
     text = files("medray.knowledge.entities").joinpath(f"data/{name}.yaml").read_text(encoding="utf-8")
-    data: dict[str, str] = parse_yaml(text)
+    data: dict[str, Any] = parse_yaml(text)
     return data
 
 

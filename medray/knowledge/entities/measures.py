@@ -1,7 +1,7 @@
 """Units of measure: exact conversion of a written value to one canonical spelling.
 
-A value and a unit go in, a canonical text comes out: `0.5 g` and `500 mg` give `500mg`. Values are fractions, so nothing
-is rounded. Concentrations keep their own units (mg/dL and mmol/L differ by the substance measured). Pure.
+A value and a unit go in, a canonical text comes out: `0.5 g` and `500 mg` give `500mg`. Values are fractions, so
+nothing is rounded. Concentrations keep their own units (mg/dL and mmol/L differ by the substance measured). Pure.
 """
 
 from fractions import Fraction

@@ -12,7 +12,6 @@ from medray.knowledge.entities.quantities import read_quantities
 from medray.knowledge.entities.schema import Unit
 from medray.knowledge.entities.tokens import BREAK, Token, tokenize
 
-
 _NAMED: Final = frozenset({"drug", "drug_class", "finding", "lab", "population"})
 _ASKED: Final = "\0"  # no lexicon phrase holds it
 

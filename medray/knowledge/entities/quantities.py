@@ -1,7 +1,7 @@
 """Numbers in their context: doses, laboratory values, frequencies, durations and ages.
 
-Units of a text go in (numbers, units of measure and words apart), a shorter list comes out in which each quantity is one
-unit with a canonical spelling. One pass, no backtracking. It does not know which quantity belongs to which drug.
+Units of a text go in (numbers, units of measure and words apart), a shorter list comes out in which each quantity is
+one unit with a canonical spelling. One pass, no backtracking. It does not know which quantity belongs to which drug.
 """
 
 import re
@@ -19,8 +19,8 @@ _PER: Final = frozenset({"/", "per", "a", "each", "every"})
 _FIXED: Final[dict[str, tuple[int, int, str]]] = {
     "daily": (1, 1, "day"), "qd": (1, 1, "day"), "nightly": (1, 1, "day"), "hourly": (1, 1, "hour"),
     "weekly": (1, 1, "week"), "fortnightly": (1, 2, "week"), "monthly": (1, 1, "month"), "yearly": (1, 1, "year"),
-    "annually": (1, 1, "year"), "annual": (1, 1, "year"), "bd": (2, 1, "day"), "bid": (2, 1, "day"), "tds": (3, 1, "day"),
-    "tid": (3, 1, "day"), "qds": (4, 1, "day"), "qid": (4, 1, "day"), "biweekly": (1, 2, "week"),
+    "annually": (1, 1, "year"), "annual": (1, 1, "year"), "bd": (2, 1, "day"), "bid": (2, 1, "day"),
+    "tds": (3, 1, "day"), "tid": (3, 1, "day"), "qds": (4, 1, "day"), "qid": (4, 1, "day"), "biweekly": (1, 2, "week"),
 }  # fmt: skip
 _PERIODS: Final = {"daily": "day", "weekly": "week", "monthly": "month", "hourly": "hour", "yearly": "year"}
 _PARTS: Final = {"half": Fraction(1, 2), "quarter": Fraction(1, 4)}
@@ -29,6 +29,13 @@ _TIMES: Final = {"once": 1, "twice": 2, "thrice": 3}
 _EVERY_H: Final = re.compile(r"q(\d{1,2})h(?:r|rs|ourly)?")
 _OLD: Final = frozenset({"old", "yo"})
 _AGE_WORDS: Final = frozenset({"age", "aged", "old"})
+
+
+_TRIGGERS: Final = frozenset({*_FIXED, *_TIMES, *_PARTS, "every", "each", "per", "a", "q"})
+
+
+def _may_start(unit: Unit) -> bool:
+    return unit.type == "number" or unit.normal in _TRIGGERS or (unit.normal[:1] == "q" and unit.normal[1:2].isdigit())
 
 
 class _Reader:
@@ -63,7 +70,7 @@ class _Reader:
         out: list[Unit] = []
         at = 0
         while at < len(self.units):
-            reading = self._first(at)
+            reading = self._first(at) if _may_start(self.units[at]) else None
             if reading is None:
                 out.append(self.units[at])
                 at += 1
@@ -144,7 +151,7 @@ class _Reader:
 
     # Values with units -----------------------------------------------------------------------------------------------
 
-    def _quantity(self, at: int) -> Reading:
+    def _quantity(self, at: int) -> Reading:  # noqa: PLR0911 - one line a rule, in order
         if self.word(at) == "a" and self.time_unit(at + 1):
             return self._time(Fraction(1), None, self.word(at + 1), at, at + 2)
         low = self.number(at)
@@ -231,13 +238,7 @@ class _Reader:
 
 def read_quantities(units: Sequence[Unit]) -> list[Unit]:
     """Return `units` with every quantity read as one unit."""
-    if not any(
-        unit.type in ("number", "unit")
-        or unit.normal in _FIXED
-        or unit.normal in ("once", "twice")
-        or unit.normal[:1] == "q"
-        for unit in units
-    ):
+    if not any(map(_may_start, units)):
         return list(units)
     return _Reader(units).read()
 

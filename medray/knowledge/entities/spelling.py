@@ -28,7 +28,8 @@ _FUSED: Final = {
     "cannot": ("can", "not"), "cant": ("can", "not"), "dont": ("do", "not"), "doesnt": ("do", "not"),
     "didnt": ("do", "not"), "isnt": ("be", "not"), "arent": ("be", "not"), "wasnt": ("be", "not"),
     "shouldnt": ("should", "not"), "wouldnt": ("would", "not"), "couldnt": ("could", "not"), "wont": ("will", "not"),
-    "whats": ("what", "be"), "hows": ("how", "be"), "whos": ("who", "be"), "im": ("i",), "ive": ("i", "have"), "id": ("i",),
+    "whats": ("what", "be"), "hows": ("how", "be"), "whos": ("who", "be"), "im": ("i",),
+    "ive": ("i", "have"), "id": ("i",),
     "mustnt": ("must", "not"), "havent": ("have", "not"), "hasnt": ("have", "not"),
 }  # fmt: skip
 _APOSTROPHES: Final = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "´": "'", "`": "'"})

@@ -8,13 +8,25 @@ names something ("vitamin A", "type I"). Offsets are into the text as given. Pur
 import re
 from typing import Final, NamedTuple
 
+from medray.knowledge.entities.particles import (
+    CLOSING,
+    COUNTED,
+    DETERMINERS,
+    LETTERED,
+    NUMBERED,
+    PRONOUN_ONE,
+    ROMAN,
+    SCALES,
+    SMALL,
+    TIME_UNITS,
+)
 from medray.knowledge.entities.spelling import normal_forms
 
 _TOKEN: Final = re.compile(
-    r"(?P<ordinal>\d+(?=(?:st|nd|rd|th)\b))(?:st|nd|rd|th)"
+    r"(?P<dotted>\b(?:[^\W\d_]\.){2,})"
+    r"|(?P<word>[^\W\d_]+(?:[0-9][^\W_]*|(?:['’‘ʼ][^\W\d_]+)*))"
+    r"|(?P<ordinal>\d+(?=(?i:st|nd|rd|th)\b))(?i:st|nd|rd|th)"
     r"|(?P<number>(?:(?<![\w)\]])[-−](?=\.?\d))?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d)|\d+(?:\.\d+)?|\.\d+))"
-    r"|(?P<dotted>\b(?:[^\W\d_]\.){2,})"
-    r"|(?P<word>[^\W\d_]+[0-9][^\W_]*|[^\W\d_]+(?:['’‘ʼ][^\W\d_]+)*)"
     r"|(?P<dash>(?<=\d)\s?[-–—]\s?(?=[\d.]))"
     r"|(?P<stop>(?:(?<!\s[^\W\d_])\.|[,;:?!()\[\]{}\n])[.,;:?!()\[\]{}\n]*)"
     r"|(?P<sign>[^\w\s.\"'“”‘’´`\-–—…*~|\\#@•·])",
@@ -23,31 +35,6 @@ _SIGNS: Final = {"&": "and", "½": "0.5", "¼": "0.25", "¾": "0.75", "°": "deg
 _ORDINALS: Final = {"1st": "first", "2nd": "second", "3rd": "third"}
 BREAK: Final = "\n"
 """The normal form of a break."""
-
-_DETERMINERS: Final = frozenset("the an my your our their its this these those any some".split())
-_TIME_UNITS: Final = frozenset("second minute hour hr day night week month year fortnight".split())
-_LETTERED: Final = frozenset(
-    "vitamin vit hepatitis hep influenza hemophilia group type class grade stage factor phase level strep protein "
-    "toxin amphotericin immunoglobulin category bipolar schedule part grades".split()
-)
-_CLOSING: Final = frozenset(
-    "be do can should may must will would could in on at for from to with without and or of during after before if "
-    "while than by because when not".split()
-)
-_ROMAN: Final = {"i": "1", "ii": "2", "iii": "3", "iv": "4", "v": "5", "vi": "6"}
-_NUMBERED: Final = frozenset("type stage grade phase class factor level category schedule angiotensin".split())
-_PRONOUN_ONE: Final = frozenset("can should may must do could would might if when how which this that another".split())
-_COUNTED: Final = frozenset(
-    "tablet pill capsule dose drop puff time mg g ml mcg teaspoon tablespoon unit patch".split()
-)
-_SMALL: Final = {
-    word: value
-    for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-        "eighteen nineteen".split()
-    )
-} | {w: 10 * (i + 2) for i, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())}
-_SCALES: Final = {"hundred": 100, "thousand": 1000, "million": 1_000_000}
 
 
 class Token(NamedTuple):
@@ -66,13 +53,13 @@ def tokenize(text: str) -> list[Token]:
     at = 0
     while at < len(raw):
         token = raw[at]
-        if token.normal in _SMALL and not _is_pronoun(raw, at):
+        if token.normal in SMALL and not _is_pronoun(raw, at):
             number, at = _spelled_number(raw, at)
             kept.append(number)
             continue
-        if token.normal in _ROMAN and kept and kept[-1].normal in _NUMBERED:
-            token = token._replace(normal=_ROMAN[token.normal], is_number=True)
-        elif token.normal in _DETERMINERS or token.normal == "a":
+        if token.normal in ROMAN and kept and kept[-1].normal in NUMBERED:
+            token = token._replace(normal=ROMAN[token.normal], is_number=True)
+        elif token.normal in DETERMINERS or token.normal == "a":
             token = _article(raw, at, kept)
         if token.normal:
             kept.append(token)
@@ -87,7 +74,8 @@ def _raw(text: str) -> list[Token]:
         kind = match.lastgroup
         piece = match[0]
         if kind == "word":
-            tokens.extend(Token(form, start, end) for form in normal_forms(piece))
+            for form in normal_forms(piece):
+                tokens.append(Token(form, start, end))  # noqa: PERF401 - a generator costs more here
         elif kind == "dotted":
             tokens.append(Token(piece.replace(".", "").casefold(), start, end))
         elif kind == "number":
@@ -121,11 +109,11 @@ def _next(raw: list[Token], at: int) -> str:
 def _article(raw: list[Token], at: int, kept: list[Token]) -> Token:
     """Return the article's token: as `a` before a unit of time ("a day") or where it is a letter, else empty."""
     token, follows = raw[at], _next(raw, at)
-    if token.normal in ("a", "an") and follows in _TIME_UNITS:
+    if token.normal in ("a", "an") and follows in TIME_UNITS:
         return token._replace(normal="a")
     if token.normal == "a" and kept:
         before = kept[-1].normal
-        if before in _LETTERED or follows == BREAK or follows in _CLOSING:
+        if before in LETTERED or follows == BREAK or follows in CLOSING:
             return token
     return token._replace(normal="")
 
@@ -133,7 +121,7 @@ def _article(raw: list[Token], at: int, kept: list[Token]) -> Token:
 def _is_pronoun(raw: list[Token], at: int) -> bool:
     if raw[at].normal != "one" or not at:
         return False
-    return raw[at - 1].normal in _PRONOUN_ONE and _next(raw, at) not in _COUNTED | _TIME_UNITS
+    return raw[at - 1].normal in PRONOUN_ONE and _next(raw, at) not in COUNTED | TIME_UNITS
 
 
 def _spelled_number(raw: list[Token], at: int) -> tuple[Token, int]:
@@ -144,17 +132,17 @@ def _spelled_number(raw: list[Token], at: int) -> tuple[Token, int]:
     previous_tens = False
     while at < len(raw):
         word = raw[at].normal
-        if word in _SMALL:
+        if word in SMALL:
             if current % 10 if previous_tens else current % 100:
                 break
-            current += _SMALL[word]
-            previous_tens = 20 <= _SMALL[word] <= 90
-        elif word in _SCALES:
-            current = (current or 1) * _SCALES[word]
-            if _SCALES[word] > 100:
+            current += SMALL[word]
+            previous_tens = 20 <= SMALL[word] <= 90
+        elif word in SCALES:
+            current = (current or 1) * SCALES[word]
+            if SCALES[word] > 100:
                 total, current = total + current, 0
             previous_tens = False
-        elif not (word == "and" and current >= 100 and _next(raw, at) in _SMALL):
+        elif not (word == "and" and current >= 100 and _next(raw, at) in SMALL):
             break
         end = raw[at].end
         at += 1

@@ -1,8 +1,9 @@
 """Clinical equivalence of two questions: the rules that decide whether one's answer may serve the other.
 
-`profile(question)` reads a question once; `compare(a, b)` gives the reasons against equivalence; `differences` does both.
-Two questions are equivalent when every decisive element agrees and no content word is left over on either side: what the
-rules cannot account for is a reason. Pure and deterministic; nothing here knows similarity, scopes or storage.
+`profile(question)` reads a question once; `compare(a, b)` gives the reasons against equivalence; `differences` does
+both. Two questions are equivalent when every decisive element agrees and no content word is left over on either side:
+what the rules cannot account for is a reason. Pure and deterministic; nothing here knows similarity, scopes or
+storage.
 """
 
 from medray.inference.response_cache.equivalence.comparison import compare

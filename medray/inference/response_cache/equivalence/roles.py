@@ -1,8 +1,8 @@
 """Who does what to whom: what negations and directions bind to, and whether order matters.
 
-Items go in, short keys come out (`stop>warfarin`, `cause:stress>asthma`). Order is kept among things of one kind, unless
-they merely stand side by side ("A and B", or "A with B" in a question of interaction). Around a word that acts, what
-stands before it and what after it are kept apart, turned round in the passive. Pure.
+Items go in, short keys come out (`stop>warfarin`, `cause:stress>asthma`). Order is kept among things of one kind,
+unless they merely stand side by side ("A and B", or "A with B" in a question of interaction). Around a word that
+acts, what stands before it and what after it are kept apart, turned round in the passive. Pure.
 """
 
 from collections.abc import Sequence

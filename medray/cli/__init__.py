@@ -16,9 +16,9 @@ from medray.errors import MedrayError
 # name -> ("module:function", one line for the overview)
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "ask": ("medray.cli.ask:ask", "Ask a running endpoint a question."),
+    "cache": ("medray.cli.cache:cache", "Look into, check and calibrate the response cache."),
     "doctor": ("medray.cli.doctor:doctor", "Say what this machine can run, and why not."),
     "models": ("medray.cli.models:models", "Pull and list the pinned small models."),
-    "quickstart": ("medray.cli.quickstart:quickstart", "Distil, compress, serve and ask, on this machine."),
     "serve": ("medray.cli.serve:serve", "Serve a model you have, in both modes."),
 }
 

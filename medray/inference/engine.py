@@ -5,7 +5,7 @@ last one with a finish reason and usage. What an engine cannot do stands in its 
 RequestError before any work. Engines know nothing of classes, pools, Ray or HTTP.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -85,7 +85,7 @@ class Engine(Protocol):
         """What this engine can do."""
         ...
 
-    def generate(self, request: GenerationRequest) -> AsyncIterator[Delta]:
+    def generate(self, request: GenerationRequest) -> AsyncGenerator[Delta]:
         """Yield deltas; closing the iterator cancels and frees the slot within one step.
 
         Raises, from the iterator, RequestError before any work for what cannot be done (over-long prompt, unknown

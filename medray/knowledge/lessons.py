@@ -113,8 +113,8 @@ def load_lessons(data: str, *, split: Literal["train", "valid"] | None, valid_sh
 
 
 def packaged_sample() -> str:
-    """Return the folder of the demonstration text that the package ships."""
-    return str(files("medray.data").joinpath("sample"))
+    """Return the demonstration questions and answers that the package ships. Its exam questions are for tests only."""
+    return str(files("medray.data").joinpath("sample", "qa.jsonl"))
 
 
 def _asked(example: Example) -> str:

@@ -55,7 +55,7 @@ class EngineKeeper:
             max_tokens=1,
             deadline_s=self._monitoring.stall_timeout_s,
         )
-        async with aclosing(self._engine.generate(request)) as deltas:  # type: ignore[type-var]
+        async with aclosing(self._engine.generate(request)) as deltas:
             tokens = sum([delta.tokens async for delta in deltas])
         if tokens < 1:
             raise EngineError(f"pool '{self._identity.pool}': the engine started but generated no token")

@@ -43,7 +43,7 @@ class EnginePool:
     async def generate(self, request: GenerationRequest) -> AsyncIterator[Delta]:
         """Stream the answer. Raises RequestError or EngineError, and nothing whose message could hold text."""
         try:
-            async with aclosing(self._engine.generate(request)) as deltas:  # type: ignore[type-var]
+            async with aclosing(self._engine.generate(request)) as deltas:
                 async for delta in deltas:
                     yield delta
         except MedrayError:

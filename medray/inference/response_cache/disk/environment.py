@@ -1,0 +1,62 @@
+"""LMDB environments, opened once per process and path.
+
+LMDB forbids opening a file twice in one process, so caches of one process share a handle by counting. No `writemap`:
+pages are written with pwrite, so a full disk is an error instead of a SIGBUS. `sync` stays on: every commit is whole
+on disk or not there at all, whenever the process or the machine dies.
+"""
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import lmdb
+
+from medray.errors import CapabilityError
+
+_MAX_READERS: Final = 1_024  # threads over all processes that read at once
+_TABLES: Final = 8
+
+
+@dataclass(slots=True)
+class _Shared:
+    environment: lmdb.Environment
+    users: int
+
+
+_open: dict[str, _Shared] = {}
+_lock = threading.Lock()
+
+
+def acquire(folder: Path, map_bytes: int) -> lmdb.Environment:
+    """Open a folder's environment, or share the open one. Raises CapabilityError if the folder cannot be used."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        name = str(folder.resolve())
+        with _lock:
+            shared = _open.get(name)
+            if shared is None:
+                environment = lmdb.open(
+                    name, map_size=map_bytes, max_dbs=_TABLES, max_readers=_MAX_READERS, mode=0o600, readahead=False
+                )
+                environment.reader_check()  # slots of killed processes would pin old pages
+                shared = _open[name] = _Shared(environment, 0)
+            shared.users += 1
+            return shared.environment
+    except (OSError, lmdb.Error) as error:
+        raise CapabilityError(
+            f"cache: expected a folder that LMDB can open, got {type(error).__name__}: check the path, its rights and "
+            "the free space"
+        ) from None
+
+
+def release(environment: lmdb.Environment) -> None:
+    """Give a handle back; the last one closes the environment."""
+    with _lock:
+        for name, shared in list(_open.items()):
+            if shared.environment is environment:
+                shared.users -= 1
+                if shared.users == 0:
+                    environment.close()
+                    del _open[name]
+                return

@@ -1,0 +1,226 @@
+"""Finding stored questions that mean the same: candidates by Eq. 8 within a scope, decided by clinical equivalence.
+
+A question becomes a `View` (profile, terms, vector) once. The scope's index proposes neighbours, those above the
+threshold are compared with the question, best first, and the first without a single reason against it is returned. A
+second opinion, if given, may only veto. What other processes wrote is read into the index by a background thread,
+newest first; until then it is missed, never served wrongly.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from medray.inference.response_cache.calibration import Weights
+from medray.inference.response_cache.clinical import Equivalence
+from medray.inference.response_cache.disk.tier import DiskTier
+from medray.inference.response_cache.embedders import Embedder
+from medray.inference.response_cache.entry import Entry, Tier
+from medray.inference.response_cache.index import Partitions, Vector
+from medray.inference.response_cache.memory import MemoryTier
+from medray.inference.response_cache.similarity import jaccard, similarity, words
+
+_DISK_CANDIDATES: Final = 6  # each costs a read, a decryption and a profile
+
+Veto = Callable[[str, str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A question as the semantic look-up sees it."""
+
+    question: str = field(repr=False)
+    profile: Any = field(repr=False)
+    terms: frozenset[str] = field(repr=False)
+    vector: Vector = field(repr=False)
+
+
+class Found(NamedTuple):
+    """An equivalent stored question's entry."""
+
+    entry: Entry
+    tier: Tier
+    similarity: float
+
+
+class _Candidate(NamedTuple):
+    similarity: float
+    entry: Entry
+    profile: Any
+    tier: Tier
+
+
+class SemanticLookup:
+    """See the module."""
+
+    def __init__(
+        self,
+        equivalence: Equivalence,
+        embedder: Embedder,
+        weights: Weights,
+        *,
+        neighbours: int,
+        max_vectors: int,
+        memory: MemoryTier,
+        disk: DiskTier | None,
+        veto: Veto | None = None,
+    ) -> None:
+        self._equivalence = equivalence
+        self._embedder = embedder
+        self._weights = weights
+        self._neighbours = neighbours
+        self._max_vectors = max_vectors
+        self._memory = memory
+        self._disk = disk
+        self._veto = veto
+        self._partitions = Partitions(embedder.dimensions, max_vectors)
+        self._filler = _Filler(self._fill) if disk is not None else None
+
+    @property
+    def vectors(self) -> int:
+        """How many vectors the indexes hold."""
+        return len(self._partitions)
+
+    @property
+    def embedder(self) -> str:
+        """The embedder's name."""
+        return self._embedder.name
+
+    def view(self, question: str) -> View:
+        """Profile and embed a question."""
+        profile = self._equivalence.profile(question)
+        terms = self._terms(question, profile)
+        text = " ".join(sorted(terms)) if self._embedder.reads_terms else question
+        return View(question, profile, terms, self._embedder.embed([text])[0])
+
+    def add(self, entry: Entry, view: View) -> None:
+        """Make an entry findable in its scope; one without a recognised term is found by its own words only."""
+        if view.terms:
+            self._partitions.add(entry.scope, entry.key, view.vector)
+
+    def remove(self, entry: Entry) -> None:
+        """Make an entry unfindable."""
+        self._partitions.remove(entry.scope, entry.key)
+
+    def find(self, view: View, scope: bytes, usable: Callable[[Entry], bool]) -> Found | None:
+        """Return the most similar entry of the scope that is equivalent and usable.
+
+        Questions in which nothing is recognised have nothing to be compared by, so they find nothing.
+        """
+        if not view.terms:
+            return None
+        self._catch_up(scope)
+        candidates = sorted(self._candidates(view, scope), key=lambda found: found.similarity, reverse=True)
+        for candidate in candidates:
+            if self._equivalence.compare(view.profile, candidate.profile):
+                continue
+            if self._veto is not None and self._veto(view.question, candidate.entry.question):
+                continue
+            if usable(candidate.entry):
+                return Found(candidate.entry, candidate.tier, candidate.similarity)
+        return None
+
+    def wait_until_filled(self) -> None:
+        """Wait until the background thread has nothing to do."""
+        if self._filler is not None:
+            self._filler.wait()
+
+    def close(self) -> None:
+        """End the background thread."""
+        if self._filler is not None:
+            self._filler.close()
+
+    def _terms(self, question: str, profile: Any) -> frozenset[str]:
+        return self._equivalence.terms(question, profile) if self._embedder.reads_terms else words(question)
+
+    def _candidates(self, view: View, scope: bytes) -> Iterator[_Candidate]:
+        weight, threshold = self._weights.jaccard_weight, self._weights.threshold
+        reads_left = _DISK_CANDIDATES
+        for key, cosine in self._partitions.search(scope, view.vector, self._neighbours):
+            if similarity(weight, 1.0, cosine) < threshold:
+                break  # nearest first: no later one can reach the threshold with all terms in common
+            resident = self._memory.get(key, touch=False)
+            if resident is not None and resident.profile is not None:
+                found = _Candidate(0.0, resident.entry, resident.profile, "memory")
+                terms = resident.terms
+            elif reads_left:
+                reads_left -= 1
+                read = self._read(scope, key)
+                if read is None:
+                    continue
+                found, terms = read
+            else:
+                continue
+            value = similarity(weight, jaccard(view.terms, terms), cosine)
+            if value >= threshold and found.entry.scope == scope:
+                yield found._replace(similarity=value)
+
+    def _read(self, scope: bytes, key: bytes) -> tuple[_Candidate, frozenset[str]] | None:
+        entry = self._disk.get(key) if self._disk is not None else None
+        if entry is None:
+            self._partitions.remove(scope, key)  # evicted or removed, here or by another process
+            return None
+        profile = self._equivalence.profile(entry.question)
+        return _Candidate(0.0, entry, profile, "disk"), self._terms(entry.question, profile)
+
+    def _catch_up(self, scope: bytes) -> None:
+        """Ask for what was written to the scope since, by this or another process."""
+        if self._disk is None or self._filler is None:
+            return
+        if self._disk.newest_row() > self._partitions.of(scope).synced:
+            self._filler.ask(scope)
+
+    def _fill(self, scope: bytes) -> None:
+        if self._disk is None:
+            return
+        partition = self._partitions.of(scope)
+        newest = self._disk.newest_row()
+        rows = self._disk.vectors_after(scope, partition.synced, self._max_vectors, self._embedder.name)
+        for key, vector in rows:
+            if key not in partition:
+                self._partitions.add(scope, key, vector)
+        partition.synced = newest
+
+
+class _Filler:
+    """One background thread that fills the indexes of the scopes asked for, each once at a time."""
+
+    def __init__(self, fill: Callable[[bytes], None]) -> None:
+        self._fill = fill
+        self._asked: dict[bytes, None] = {}
+        self._busy = False
+        self._closed = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="cache-index", daemon=True)
+        self._thread.start()
+
+    def ask(self, scope: bytes) -> None:
+        """Ask for a scope to be filled."""
+        with self._changed:
+            self._asked[scope] = None
+            self._changed.notify_all()
+
+    def wait(self) -> None:
+        """Wait until all that was asked for is done."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._asked and not self._busy)
+
+    def close(self) -> None:
+        """End the thread after the fill it is in."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._busy = False
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._closed or bool(self._asked))
+                if self._closed:
+                    return
+                scope = next(iter(self._asked))
+                del self._asked[scope]
+                self._busy = True
+            self._fill(scope)

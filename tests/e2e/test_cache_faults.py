@@ -18,8 +18,19 @@ KILLS = 50
 FLUSH_INTERVAL_S = 0.03
 SCOPE = Scope("clinic", "artifact-1", "1", "greedy")
 
+# Numbers are spelt in consonants: digits would read as phone numbers and identifiers, which are never cached.
+QUESTION = textwrap.dedent(
+    """
+    def question(at):
+        return f"What is fact {str(at).translate(str.maketrans('0123456789', 'bcdfghjkmn'))} about?"
+    """
+)
+namespace = {}
+exec(QUESTION, namespace)
+question = namespace["question"]
+
 # Stores numbered answers, one a millisecond; says after each flush up to which number all are durable.
-WRITER = textwrap.dedent(
+WRITER = QUESTION + textwrap.dedent(
     f"""
     import sys, time
     from pathlib import Path
@@ -31,7 +42,7 @@ WRITER = textwrap.dedent(
     scope = Scope("clinic", "artifact-1", "1", "greedy")
     print("ready", flush=True)
     for at in range(start, start + 100_000):
-        cache.store(f"What is fact number {{at}} about?", f"answer {{at}} " * 40, scope)
+        cache.store(question(at), f"answer {{at}} " * 40, scope)
         if at % 20 == 19:
             cache.flush()
             print(at, flush=True)
@@ -80,7 +91,7 @@ def test_50_kills_lose_at_most_what_was_not_flushed(folder):
     assert len(durable) > 500
     with read_back(folder) as cache:
         for at in durable:
-            hit = cache.lookup(f"What is fact number {at} about?", SCOPE)
+            hit = cache.lookup(question(at), SCOPE)
             assert hit is not None, at
             assert hit.answer == f"answer {at} " * 40
         assert cache.stats()["disk"]["damaged"] == 0
@@ -92,10 +103,10 @@ def test_50_kills_lose_at_most_what_was_not_flushed(folder):
 def fill(folder, count):
     with read_back(folder) as cache:
         for at in range(count):
-            cache.store(f"What is fact number {at} about?", f"answer {at} " * 40, SCOPE)
+            cache.store(question(at), f"answer {at} " * 40, SCOPE)
 
 
-READER = textwrap.dedent(
+READER = QUESTION + textwrap.dedent(
     """
     import sys
     from pathlib import Path
@@ -110,7 +121,7 @@ READER = textwrap.dedent(
         sys.exit(f"refused: {error}")
     served = 0
     for at in range(300):
-        hit = cache.lookup(f"What is fact number {at} about?", scope)
+        hit = cache.lookup(question(at), scope)
         if hit is not None:
             served += 1
             assert hit.answer == f"answer {at} " * 40, "damaged answer served"
@@ -136,7 +147,7 @@ def test_random_damage_is_never_served(folder, seed):
         assert "cache_entry_damaged" in result.stderr or "cache_disk_off" in result.stderr
 
 
-FULL = textwrap.dedent(
+FULL = QUESTION + textwrap.dedent(
     """
     import resource, sys
     from pathlib import Path
@@ -147,12 +158,12 @@ FULL = textwrap.dedent(
     cache = ResponseCache(CacheConfig(disk=disk, semantic=False))
     resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))  # from here on the system refuses to grow files
     for at in range(600):
-        assert cache.store(f"What is fact number {at} about?", f"answer {at} " * 40, scope)
+        assert cache.store(question(at), f"answer {at} " * 40, scope)
         if at % 50 == 0:
             cache.flush()
     cache.flush()
     assert cache.stats()["disk"]["off"]
-    assert all(cache.lookup(f"What is fact number {at} about?", scope) for at in range(600))
+    assert all(cache.lookup(question(at), scope) for at in range(600))
     cache.close()
     print("went on")
     """
@@ -164,5 +175,5 @@ def test_a_full_disk_turns_the_tier_off_with_one_warning_and_requests_go_on(fold
     assert result.stdout.strip() == "went on", result.stderr
     assert result.stderr.count("cache_disk_off") == 1
     with read_back(folder) as cache:  # what was written before is whole
-        assert cache.lookup("What is fact number 0 about?", SCOPE) is not None
+        assert cache.lookup(question(0), SCOPE) is not None
     assert os.environ[KEY_VARIABLE] not in result.stderr

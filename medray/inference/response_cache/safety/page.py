@@ -23,8 +23,9 @@ def render(result: Mapping[str, Any]) -> str:
             "## False hits by kind of difference",
             "",
             "*Rules*: the equivalence check alone, on every pair. *End to end*: through a cache with its defaults "
-            "(every class open, whatever its bound), each pair in a scope of its own; *refused* pairs never came near "
-            "it (emergency or personal) and do not count as safe. *Eq. 8 alone*: at the first setting of the next table.",
+            "(every class open, whatever its bound), each pair in a scope of its own; *refused* pairs never came "
+            "near it (emergency or personal) and do not count as safe. *Eq. 8 alone*: at the first setting of the "
+            "next table.",
             "",
             markdown_table(
                 [

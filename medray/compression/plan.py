@@ -5,13 +5,14 @@ the same shape. How many bytes a plan costs is the format's business (`formats`)
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from medray.compression.architecture import PARTS, Architecture, architecture, part_of
 from medray.config import Config
 from medray.errors import ModelError
 
 Bits = Literal[16, 8, 4]
+_BLOCKSIZE: Final = 64
 _PAPER_BITS: dict[str, Bits] = {"attention": 8, "ffn": 4}
 
 
@@ -27,7 +28,7 @@ class Plan(Config):
     fingerprint: str
     bits: dict[str, Bits]
     code: Literal["nf4"] = "nf4"
-    blocksize: Literal[64, 128, 256, 512, 1024, 2048, 4096] = 64
+    blocksize: Literal[64, 128, 256, 512, 1024, 2048, 4096] = _BLOCKSIZE
     double_quantisation: bool = True
     embedding_bits: Literal[16, 8] = 16
 
@@ -57,14 +58,17 @@ class PlanOptions(Config):
 
 
 def paper_plan(config_json: Mapping[str, Any], options: PlanOptions | None = None) -> Plan:
-    """Return the paper's fixed rule (R1) for the model of a `config.json`. Raises ModelError."""
+    """Return the paper's fixed rule (R1) for the model of a `config.json`. Raises ModelError.
+
+    A matrix whose rows are not whole blocks keeps 8 bits: bitsandbytes reads its 4-bit form wrongly on some processors.
+    """
     chosen = options or PlanOptions()
     model = architecture(config_json)
-    bits: dict[str, Bits] = {
-        weight.module: _PAPER_BITS.get(weight.part, chosen.embedding_bits)
-        for weight in model.weights
-        if weight.is_matrix
-    }
+    bits: dict[str, Bits] = {}
+    for weight in model.weights:
+        if weight.is_matrix:
+            wanted = _PAPER_BITS.get(weight.part, chosen.embedding_bits)
+            bits[weight.module] = 8 if wanted == 4 and weight.shape[-1] % _BLOCKSIZE else wanted
     return Plan(
         rule="paper",
         fingerprint=model.fingerprint,

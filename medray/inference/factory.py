@@ -62,14 +62,17 @@ def build_engine(config: EngineConfig) -> Engine:
         return FakeEngine(fake, mode=config.mode)
     from medray.inference.engines.transformers import TransformersEngine
 
-    source = MergedSource(resolve(config.model), "")
+    source, dtype = MergedSource(resolve(config.model), ""), config.dtype
     if config.mode == "merged":
-        source = merged_source(source.ref, _probe(config.device))
+        probe = _probe(config.device)
+        source = merged_source(source.ref, probe)
+        if dtype == "auto" and source.ref.kind == _FOUR_BIT:
+            dtype = _four_bit_dtype(probe)
         event("merged_source", kind=source.ref.kind, artifact=source.ref.artifact_id)
     return TransformersEngine(
         source.ref,
         config.mode,
-        dtype=config.dtype,
+        dtype=dtype,
         device=config.device,
         max_context_tokens=config.max_context_tokens,
         note=source.reason,
@@ -93,6 +96,13 @@ def merged_source(ref: ModelRef, probe: "DeviceProbe") -> MergedSource:
     if plain is None:
         return MergedSource(four_bit, f"4-bit weights though slow, the artifact has no others: {verdict.reason}")
     return MergedSource(plain, f"16/32-bit weights served: {verdict.reason}")
+
+
+def _four_bit_dtype(probe: "DeviceProbe") -> Literal["auto", "bfloat16"]:
+    """Choose what 4-bit weights compute in: a processor's fused kernels take bfloat16 only."""
+    from medray.models.capability import fast_four_bit
+
+    return "bfloat16" if not probe.cuda_available and fast_four_bit(probe).yes else "auto"
 
 
 def _probe(device: str) -> "DeviceProbe":

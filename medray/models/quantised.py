@@ -35,9 +35,15 @@ def quantise(model: Any, quantisation: Quantisation, *, device: str = "cpu") -> 
 
 
 def save_quantised(model: Any, quantisation: Quantisation, folder: Path, *, dtype: Any) -> None:
-    """Write a quantised model; what is not quantised is stored in `dtype`. The tokenizer is the caller's to add."""
+    """Write a quantised model; what is not quantised is stored in `dtype`. The tokenizer is the caller's to add.
+
+    Raises ModelError for a model that ran on a processor's fused kernel: that repacks its weights with rounded scales.
+    """
     from huggingface_hub import save_torch_state_dict
 
+    for name, layer in quantised_layers(model).items():
+        if getattr(getattr(layer.weight, "quant_state", None), "packing_format_for_cpu", False):
+            raise ModelError(f"{name}: expected weights as quantised, got repacked ones: save before the first forward")
     skip = set(_tied_names(model))
     state = {name: _stored(name, tensor, dtype) for name, tensor in model.state_dict().items() if name not in skip}
     save_torch_state_dict(state, folder, max_shard_size=_SHARD_SIZE, metadata={"format": "pt"})

@@ -14,6 +14,7 @@ from medray.errors import ModelError
 from medray.models.quantisation import ModuleFormat
 
 _SECOND_BLOCK = 256
+_FUSED_ROWS = 32  # bitsandbytes packs this many rows together for its processor kernel
 _STATE = "weight.quant_state.bitsandbytes__nf4"
 
 
@@ -30,10 +31,14 @@ class _PackedState(Config):
 
 
 def quantise_linear(linear: Any, form: ModuleFormat, *, dtype: Any, device: str) -> Any:
-    """Return a quantised layer with the weights of `linear` (finite, any float type), computing in `dtype`."""
+    """Return a quantised layer with the weights of `linear` (finite, any float type), computing in `dtype`.
+
+    Raises ModelError for 4 bits where a row is not whole blocks.
+    """
     import torch
     from bitsandbytes import functional
 
+    _check_blocks(linear, form)
     weight = linear.weight.detach().to(device)
     if form.code == "int8":
         codes, scales, _ = functional.int8_vectorwise_quant(weight.to(torch.float16))
@@ -88,6 +93,7 @@ def _load_nf4(
     import torch
     from bitsandbytes.functional import QuantState, get_4bit_type
 
+    _check_blocks(linear, form)
     count = linear.out_features * linear.in_features
     blocks = -(-count // int(form.blocksize or 64))
     _check(tensors["weight"], "weight", (-(-count // 2), 1), torch.uint8)
@@ -122,6 +128,12 @@ def _unpack(blob: Any, linear: Any, form: ModuleFormat) -> _PackedState:
     if form.double == (None in nested):
         raise ModelError("quant_state: expected nested scales exactly where quantisation.json says double")
     return state
+
+
+def _check_blocks(linear: Any, form: ModuleFormat) -> None:
+    """Refuse rows that share a block: bitsandbytes 0.50 dequantises them wrongly on processors with AVX512."""
+    if form.code == "nf4" and linear.in_features % int(form.blocksize or 64):
+        raise ModelError(f"nf4: expected columns in blocks of {form.blocksize}, got {linear.in_features}: use 8 bits")
 
 
 def _check(tensor: Any, name: str, shape: tuple[int, ...], dtype: Any) -> None:
@@ -172,7 +184,20 @@ def _nf4_layer(linear: Any, data: Any, state: Any, bias: Any, dtype: Any) -> Any
         module=layer,
     )
     layer.quant_state = state
+    layer.support_avx512bf16_for_cpu = _may_fuse(layer, state, dtype)
     return _finished(layer, bias)
+
+
+def _may_fuse(layer: Any, state: Any, dtype: Any) -> bool:
+    """Tell whether the processor's fused kernel may be used: it computes in bfloat16, whatever was asked for.
+
+    Its first call repacks the layer in place and rounds the scales to bfloat16; it fails on shapes it cannot pack.
+    """
+    import torch
+    from bitsandbytes.functional import has_avx512bf16
+
+    fits = layer.out_features % _FUSED_ROWS == 0 and layer.in_features % state.blocksize == 0
+    return bool(has_avx512bf16()) and dtype == torch.bfloat16 and fits
 
 
 def _finished(layer: Any, bias: Any) -> Any:

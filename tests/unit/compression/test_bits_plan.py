@@ -115,3 +115,9 @@ def test_fewer_bits_never_cost_more_and_parts_sum_to_fp16(hidden, layers, ffn, t
     double = planned_bytes(paper_plan(config), model, "bitsandbytes")
     assert sum(double.values()) <= sum(single.values()) + tables
     assert sum(single.values()) <= sum(fp16_bytes(model).values()) + tables
+
+
+def test_rows_that_are_not_whole_blocks_keep_eight_bits():
+    plan = paper_plan({**SMALL, "intermediate_size": 96})
+    assert plan.bits["model.layers.0.mlp.down_proj"] == 8  # 96 columns
+    assert plan.bits["model.layers.0.mlp.up_proj"] == 4  # 64 columns

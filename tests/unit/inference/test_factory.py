@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from engine_checks import ask, text_of
 
 from medray.artifacts import Manifest, Output
@@ -14,7 +15,9 @@ from medray.inference.engines.fake import FakeEngine, fake_answer
 from medray.inference.factory import EngineConfig, build_engine, merged_source
 from medray.models import resolve
 from medray.models.capability import DeviceProbe
-from medray.models.tiny import save_tiny
+from medray.models.quantisation import Quantisation, nf4_format
+from medray.models.quantised import quantise, save_quantised
+from medray.models.tiny import save_tiny, tiny_model
 
 CPU = DeviceProbe(False, None, frozenset({"avx2"}))
 GPU = DeviceProbe(True, (9, 0), frozenset())
@@ -28,6 +31,16 @@ def _artifact(folder: Path, formats: tuple[str, ...]) -> Path:
                 (output.path / name / "quantisation.json").write_text("{}")
         output.commit(Manifest(kind="compressed"))
     return folder
+
+
+def save_four_bit(folder: Path) -> None:
+    model = tiny_model()
+    name = "model.layers.0.mlp.up_proj"
+    form = Quantisation(modules={name: nf4_format(double=True)})
+    save_tiny(folder)
+    quantise(model, form)
+    (folder / "model.safetensors").unlink()
+    save_quantised(model, form, folder, dtype=torch.float32)
 
 
 def test_four_bit_weights_go_where_they_are_fast(tmp_path: Path) -> None:
@@ -55,10 +68,25 @@ def test_a_format_named_outright_is_kept(tmp_path: Path) -> None:
     assert merged_source(folder, GPU).ref == folder
 
 
-def test_the_choice_reaches_the_capabilities(tmp_path: Path) -> None:
+def test_the_choice_reaches_the_capabilities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DeviceProbe, "here", classmethod(lambda cls: CPU))
     root = _artifact(tmp_path / "both", ("merged", "bitsandbytes"))
     engine = build_engine(EngineConfig(model=str(root), device="cpu"))  # a GPU that is not to be used does not count
-    assert "16/32-bit weights served" in engine.capabilities.kernels or "AVX512" in engine.capabilities.kernels
+    assert "16/32-bit weights served" in engine.capabilities.kernels
+    assert asyncio.run(text_of(engine, ask(max_tokens=4)))
+
+
+@pytest.mark.parametrize(
+    ("flags", "asked", "precision"),
+    [({"avx512_bf16"}, "auto", "bfloat16"), ({"avx512_bf16"}, "float32", "float32"), ({"avx2"}, "auto", "float32")],
+)
+def test_four_bit_weights_compute_in_what_the_kernels_take(tmp_path, monkeypatch, flags, asked, precision) -> None:
+    monkeypatch.setattr(DeviceProbe, "here", classmethod(lambda cls: DeviceProbe(False, None, frozenset(flags))))
+    with Output(tmp_path / "only", kind="compressed", config={}, inputs={}) as output:
+        save_four_bit(output.path / "bitsandbytes")
+        output.commit(Manifest(kind="compressed"))
+    engine = build_engine(EngineConfig(model=str(tmp_path / "only"), device="cpu", dtype=asked))
+    assert precision in engine.capabilities.precision
     assert asyncio.run(text_of(engine, ask(max_tokens=4)))
 
 

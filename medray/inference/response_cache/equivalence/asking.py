@@ -3,6 +3,7 @@
 Items go in; the kinds asked and the remaining items come out. Pure.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -15,6 +16,10 @@ _JOINING: Final = frozenset(
 _OPEN: Final = frozenset({"safe", "interaction"})
 _LISTED: Final = frozenset({"interaction", "side_effects", "symptoms", "complications", "cure"})
 """Kinds whose answer is the same list whether one asks for it or whether there is any."""
+_EFFECTS: Final = frozenset({"side_effects", "symptoms", "complications"})
+_REPEATED: Final = frozenset({
+    "prevention", "treatment", "cause", "symptoms", "tests", "inheritance", "risk_factors", "screening", "withdrawal",
+})  # fmt: skip
 _MIX: Final = frozenset({"combine"})
 _TAKEN: Final = frozenset({"alcohol", "grapefruit", "caffeine", "cannabis"})
 """Things that one drinks or smokes beside a medicine; the verb says nothing more."""
@@ -28,7 +33,6 @@ _ABSORBED: Final[dict[str, frozenset[str]]] = {
     "treatment": frozenset({"definition", "what_to_do", "indication", "how"}),
     "tests": frozenset({"definition", "indication", "how"}),
     "symptoms": frozenset({"definition"}),
-    "withdrawal": frozenset({"definition", "symptoms"}),
     "complications": frozenset({"definition"}),
     "course": frozenset({"treatment"}),
     "monitoring": frozenset({"how", "definition", "which"}),
@@ -50,7 +54,7 @@ def asked(items: Sequence[Item]) -> tuple[list[str], list[Item]]:
     for kind, wrapping in _ABSORBED.items():
         if kind in asks:
             asks -= wrapping
-    if len(content) < 2 and asks & {"side_effects", "symptoms", "complications"}:
+    if len(content) < 2 and _listed_first(items):
         asks -= {"cause"}
     form = next(item.key for item in items if item.type == "end")
     for repeated in ("definition", "should", "must") if form == "open" else ("definition",):
@@ -61,8 +65,21 @@ def asked(items: Sequence[Item]) -> tuple[list[str], list[Item]]:
     if "side_effect_of" in asks:
         asks = asks - {"side_effect_of"} | {"cause"}
     asks, kept = _interaction(_settled(asks, content), kept)
+    asks |= _repeated(items)
     polar = form != "open" and not (asks and asks <= _LISTED)
     return sorted(asks | {"polar"} if polar else asks), kept
+
+
+def _listed_first(items: Sequence[Item]) -> bool:
+    """Tell `which symptoms does it cause` from `what causes the sign`."""
+    keys = [item.key for item in items if item.type == "ask"]
+    return "cause" in keys and bool(_EFFECTS & set(keys[: keys.index("cause")]))
+
+
+def _repeated(items: Sequence[Item]) -> set[str]:
+    """A kind named twice is asked about itself: "how to prevent" is not "how to prevent lowering the risk"."""
+    counted = Counter(item.key for item in items if item.type == "ask")
+    return {f"{kind} twice" for kind, times in counted.items() if times > 1 and kind in _REPEATED}
 
 
 def _settled(asks: set[str], content: Sequence[Item]) -> set[str]:

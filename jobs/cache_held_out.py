@@ -1,0 +1,82 @@
+"""`python -m jobs.cache_held_out`: the equivalence rules on pairs that their writers had not seen, as one JSON object.
+
+Input: two JSON-lines files, minimal pairs (`a`, `b`, `kind`) and paraphrases (`a`, `b`). A row with `disputed` (a reason)
+is labelled wrongly in the eyes of a reviewer; it stays in the file and is counted both ways. Pairs are named by place.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from medray.errors import DataError
+from medray.inference.response_cache.bounds import upper_bound
+from medray.inference.response_cache.equivalence import compare, profile, rules_version
+from medray.report import provenance
+
+_COMMAND: Final = "python -m jobs.cache_held_out"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and write the result."""
+    parser = argparse.ArgumentParser(prog=_COMMAND, description=__doc__)
+    parser.add_argument("--minimal", type=Path, required=True)
+    parser.add_argument("--paraphrases", type=Path, required=True)
+    parser.add_argument("--name", required=True, help="what the set is called")
+    parser.add_argument("--out", type=Path, required=True)
+    chosen = parser.parse_args(arguments)
+    result = measure(chosen.minimal, chosen.paraphrases, chosen.name)
+    chosen.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps({name: result[name] for name in ("false_hits", "paraphrases_hit")}))
+    return 0
+
+
+def measure(minimal: Path, paraphrases: Path, name: str) -> dict[str, Any]:
+    """Return the counts of a set. Raises DataError for a file that is no list of pairs."""
+    different, same = _read(minimal), _read(paraphrases)
+    kinds: dict[str, list[bool]] = {}
+    for row in different:
+        kinds.setdefault(row["kind"], []).append(row["hit"])
+    content = minimal.read_bytes() + paraphrases.read_bytes()
+    return {
+        "set": name,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "rules_version": rules_version(),
+        "false_hits": _counted(different),
+        "false_hits_undisputed": _counted([row for row in different if not row.get("disputed")]),
+        "by_kind": {kind: {"n": len(hits), "hits": sum(hits)} for kind, hits in sorted(kinds.items())},
+        "false_hit_lines": [row["line"] for row in different if row["hit"]],
+        "paraphrases_hit": _counted(same),
+        "paraphrases_hit_undisputed": _counted([row for row in same if not row.get("disputed")]),
+        "missed_lines": [row["line"] for row in same if not row["hit"]],
+        "provenance": provenance(seed=None, config_hash=rules_version(), command=_COMMAND.split()),
+    }
+
+
+def _counted(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    hits = sum(row["hit"] for row in rows)
+    bound = {"bound_95": upper_bound(hits, len(rows))} if rows else {}
+    return {"n": len(rows), "hits": hits, **bound}
+
+
+def _read(path: Path, equivalent: Callable[[str, str], bool] | None = None) -> list[dict[str, Any]]:
+    equivalent = equivalent or _equivalent
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            row = json.loads(line)
+            rows.append({**row, "kind": row.get("kind"), "line": number, "hit": equivalent(row["a"], row["b"])})
+        except (ValueError, TypeError, KeyError):
+            raise DataError(f"{path.name}, line {number}: expected an object with texts a and b") from None
+    return rows
+
+
+def _equivalent(a: str, b: str) -> bool:
+    return not compare(profile(a), profile(b))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

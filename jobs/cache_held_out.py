@@ -1,6 +1,6 @@
 """`python -m jobs.cache_held_out`: the equivalence rules on pairs that their writers had not seen, as one JSON object.
 
-Input: two JSON-lines files, minimal pairs (`a`, `b`, `kind`) and paraphrases (`a`, `b`). A row with `disputed` (a reason)
+Input: two JSON-lines files, minimal pairs (`a`, `b`, `kind`) and paraphrases (`a`, `b`). A row with `disputed` (reason)
 is labelled wrongly in the eyes of a reviewer; it stays in the file and is counted both ways. Pairs are named by place.
 """
 

@@ -1,10 +1,14 @@
-"""`python -m jobs.readme`: write the parts of README.md that are made from the tree and from recorded results."""
+"""`python -m jobs.readme [SUMMARY]`: write the parts of README.md that are made from the tree and a recorded run.
+
+With the `summary.json` of a quickstart, that run is recorded first.
+"""
 
 import io
 import json
 import re
+import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,7 @@ from rich.console import Console
 from jobs.quickstart_report import show
 
 _ROOT = Path(__file__).parents[1]
+_RECORD = _ROOT / "docs/results/quickstart.json"
 _WIDTH = 110
 
 # What stands beside a folder or file; everything listed must exist, and every package of medray must be listed.
@@ -33,19 +38,21 @@ _TREE = {
     "medray/inference/": "the Engine protocol and its engines",
     "medray/serving/": "decision, API, selector, pools, monitor",
     "medray/cli/": "the medray command",
-    "jobs/": "entry points: python -m jobs.NAME; configs/*.yaml",
+    "jobs/": "the jobs, run with python -m; their configs/*.yaml",
     "serve_configs/": "applications for `serve run` and `serve deploy`",
     "docs/": "pages rendered from docs/results/*.json",
     "tests/": "unit (no Ray), ray (local cluster), e2e (as a user)",
 }
 
 
-def main() -> int:
-    """Rewrite the generated blocks."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Rewrite the generated blocks, after recording the summary that is named, if any."""
+    for summary in (sys.argv[1:] if arguments is None else arguments)[:1]:
+        shutil.copyfile(summary, _RECORD)
     path = _ROOT / "README.md"
     text = path.read_text(encoding="utf-8")
     text = _put(text, "tree", tree_block(_ROOT))
-    recorded = json.loads((_ROOT / "docs/results/quickstart.json").read_text(encoding="utf-8"))
+    recorded = json.loads(_RECORD.read_text(encoding="utf-8"))
     text = _put(text, "quickstart", quickstart_block(recorded))
     path.write_text(text, encoding="utf-8")
     return 0

@@ -20,6 +20,7 @@ Conflicts = Callable[[str, str], Sequence[str]]
 Count = Callable[[str, bool], None]
 _WAITING_AT_MOST: Final = 64
 _POLL_S: Final = 0.2
+_CLOSE_TIMEOUT_S: Final = 10.0  # an engine in the middle of a recomputation may take longer: it is left behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +57,17 @@ class Auditor:
             self.dropped += 1
 
     def drain(self) -> None:
-        """Wait until every queued sample has been judged."""
-        self._queue.join()
+        """Wait until every queued sample has been judged, or the auditor was closed."""
+        finished = self._queue.all_tasks_done
+        with finished:
+            finished.wait_for(lambda: not self._queue.unfinished_tasks or self._stop.is_set())
 
     def close(self) -> None:
         """End the thread; what waits is not judged."""
         self._stop.set()
-        self._thread.join(10.0)
+        with self._queue.all_tasks_done:
+            self._queue.all_tasks_done.notify_all()
+        self._thread.join(_CLOSE_TIMEOUT_S)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -72,7 +77,7 @@ class Auditor:
                 continue
             try:
                 self._judge(sample)
-            except Exception as error:  # a caller's engine may fail in any way; the audit must outlive it
+            except BaseException as error:  # a caller's engine may fail in any way; the audit must outlive it
                 self.failed += 1
                 event("cache_audit_failed", level="warning", error=error)
             finally:

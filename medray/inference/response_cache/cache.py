@@ -1,48 +1,34 @@
 """The response cache: answers served again where that is safe, from memory or disk, exactly or by equivalence.
 
-A question and its scope go in; a `Hit` comes out only if the request may be cached at all (policy), the entry is of
+A question and its scope go in; a `Hit` comes out only if the request may be cached at all (admission), the entry is of
 the same scope, whole, alive and not withdrawn, and its question is the same or clinically equivalent in a class whose
 false-hit bound holds (gate). Callable from any thread. It knows no engine, no HTTP and writes no text anywhere but
 into sealed rows.
 """
 
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Self
 
 from medray.errors import InputError
+from medray.inference.response_cache.admission import Admission, Place
 from medray.inference.response_cache.audit import Auditor, Recompute
 from medray.inference.response_cache.calibration import Calibration, shipped
 from medray.inference.response_cache.clinical import ClinicalRules, Equivalence
 from medray.inference.response_cache.config import CacheConfig
 from medray.inference.response_cache.counters import Counters
 from medray.inference.response_cache.disk import open_control, open_tier
-from medray.inference.response_cache.disk.tier import Record
-from medray.inference.response_cache.disk.writer import Writer
 from medray.inference.response_cache.embedders import Embedder
 from medray.inference.response_cache.entry import Answer, Entry, Hit, MatchKind, Tier
-from medray.inference.response_cache.figures import class_figures, disk_figures
+from medray.inference.response_cache.figures import cache_figures
 from medray.inference.response_cache.gate import Gate
 from medray.inference.response_cache.keys import ephemeral
-from medray.inference.response_cache.memory import MemoryTier, Resident, text_bytes
-from medray.inference.response_cache.normalise import normalise
-from medray.inference.response_cache.policy import PLAIN, RequestShape, Screening, screen
-from medray.inference.response_cache.scope import Scope, lookup_key, scope_tag
-from medray.inference.response_cache.semantic import SemanticLookup, Veto, View
-from medray.inference.response_cache.setup import build_semantic
-
-_SCREENINGS_KEPT: Final = 4_096  # questions asked again and again are judged once
-
-
-class _Place(NamedTuple):
-    """Where an allowed question lives."""
-
-    key: bytes
-    scope: bytes
-    category: str
+from medray.inference.response_cache.policy import PLAIN, RequestShape
+from medray.inference.response_cache.scope import Scope
+from medray.inference.response_cache.semantic import Veto
+from medray.inference.response_cache.setup import semantic_builder
+from medray.inference.response_cache.tiers import Tiers
 
 
 class ResponseCache:
@@ -68,30 +54,23 @@ class ResponseCache:
         self._rules = equivalence or ClinicalRules()
         self._closed = False
         self._counters = Counters()
-        self._screenings: OrderedDict[str, Screening] = OrderedDict()
-        self._screenings_lock = threading.Lock()
+        calibration = calibration or shipped()
+        build = semantic_builder(self._config, self._rules, calibration, embedder, veto)
         disk_config = self._config.disk
         self._control = open_control(disk_config.folder if disk_config else None)
-        self._disk = open_tier(disk_config) if disk_config else None
-        self._keys = self._disk.keys if self._disk else ephemeral()
-        self._memory = MemoryTier(self._config.memory_bytes, self._left_memory)
-        self._writer: Writer | None = None
-        if self._disk is not None and disk_config is not None:
-            interval_s, queue_bytes = disk_config.flush_interval_s, disk_config.queue_bytes
-            self._writer = Writer(self._disk, flush_interval_s=interval_s, queue_bytes=queue_bytes)
-            self._disk.on_damaged = self._writer.put_removal
-        self._semantic: SemanticLookup | None = None
-        self._gate: Gate | None = None
-        if self._config.semantic:
-            calibration = calibration or shipped()
-            self._gate = Gate(calibration, self._control.audited, self._config.false_hit_budget)
-            self._semantic = build_semantic(
-                self._config, self._rules, calibration, embedder, self._memory, self._disk, veto
-            )
+        try:
+            disk = open_tier(disk_config) if disk_config else None
+        except BaseException:
+            self._control.close()
+            raise
+        keys = disk.keys if disk is not None else ephemeral()
+        self._admission = Admission(keys, self._config.max_question_characters)
+        self._tiers = Tiers(self._config.memory_bytes, disk, disk_config, build, self._counters)
+        self._gate = Gate(calibration, self._control.audited, self._config.false_hit_budget)
         self._auditor = self._build_auditor(recompute)
 
     def lookup(self, question: str, scope: Scope, shape: RequestShape = PLAIN) -> Hit | None:
-        """Return a stored answer that may be served, or None."""
+        """Return a stored answer that may be served, or None. Raises InputError for what is no question."""
         self._counters.add("lookups")
         place = self._place(question, scope, shape)
         if place is None:
@@ -99,6 +78,11 @@ class ResponseCache:
         hit = self._exact(place) or self._similar(question, scope, place)
         self._counters.add(f"hits_{hit.tier}_{hit.kind}" if hit is not None else "misses")
         return hit
+
+    def peek(self, question: str, scope: Scope, shape: RequestShape = PLAIN) -> Hit | None:
+        """Return a stored answer to the very same question, uncounted: for a second look just before computing."""
+        place = self._admission.place(question, scope, shape)
+        return self._exact(place) if isinstance(place, Place) and not self._closed else None
 
     def store(
         self,
@@ -127,9 +111,10 @@ class ResponseCache:
         if self._control.is_withdrawn(source, scope.model):
             self._counters.add("not_stored_withdrawn")
             return False
-        now = self._clock()
-        expires_s = now + self._config.ttl_of(place.category)
-        self._keep(Entry(place.key, place.scope, question, whole, source, scope.model, place.category, now, expires_s))
+        category, now = place.category, self._clock()
+        expires_s = now + self._config.ttl_of(category)
+        entry = Entry(place.key, place.scope, question, whole, source, scope.model, category, now, expires_s)
+        self._tiers.keep(entry, findable=self._serves(category))
         self._counters.add("stored")
         return True
 
@@ -144,24 +129,22 @@ class ResponseCache:
         """
         self._control.withdraw(artifact)
         self._counters.add("withdrawals")
-        for entry in self._memory.entries():
+        for entry in self._tiers.memory.entries():
             if artifact in (entry.artifact, entry.model):
-                self._forget(entry)
+                self._tiers.forget(entry)
 
     def exact_key(self, question: str, scope: Scope, shape: RequestShape = PLAIN) -> bytes | None:
         """Return what names the question for sharing one computation, None if it must not be shared."""
-        place = self._place(question, scope, shape)
-        return place.key if place is not None else None
+        place = self._admission.place(question, scope, shape)
+        return place.key if isinstance(place, Place) else None
 
     def flush(self) -> bool:
         """Write what waits; False if that took too long."""
-        return self._writer.flush() if self._writer is not None else True
+        return self._tiers.writer.flush() if self._tiers.writer is not None else True
 
     def settle(self) -> None:
         """Wait until everything in the background is done: writes, index, audit. For tests and measurements."""
-        self.flush()
-        if self._semantic is not None:
-            self._semantic.wait_until_filled()
+        self._tiers.settle()
         if self._auditor is not None:
             self._auditor.drain()
 
@@ -170,7 +153,7 @@ class ResponseCache:
         if self._closed:
             return
         self._closed = True
-        for part in (self._auditor, self._semantic, self._writer, self._disk, self._control):
+        for part in (self._auditor, self._tiers, self._control):
             if part is not None:
                 part.close()
 
@@ -184,108 +167,52 @@ class ResponseCache:
 
     def stats(self) -> dict[str, Any]:
         """Return figures for metrics: counts, sizes, and the running wrong-answer estimate by class."""
-        figures: dict[str, Any] = {
-            "counts": self._counters.all(),
-            "memory": {"entries": len(self._memory), "bytes": self._memory.used_bytes},
-            "vectors": self._semantic.vectors if self._semantic is not None else 0,
-        }
-        if self._disk is not None:
-            figures["disk"] = disk_figures(self._disk, self._writer)
-        if self._gate is not None:
-            figures["classes"] = class_figures(self._gate)
-        return figures
+        return cache_figures(self._counters, self._tiers, self._gate, self._auditor)
 
-    def _place(self, question: str, scope: Scope, shape: RequestShape) -> _Place | None:
-        found = self._screen(question, shape)
-        if found.refusal is not None:
-            self._counters.add("refused_" + found.refusal.replace(":", "_"))
+    def _place(self, question: str, scope: Scope, shape: RequestShape) -> Place | None:
+        """Return where an allowed question lives; None, counted, for any other and after `close`."""
+        place = self._admission.place(question, scope, shape)
+        if not isinstance(place, Place):
+            self._counters.add("refused_" + place.replace(":", "_"))
             return None
-        key = lookup_key(self._keys.lookup, scope, normalise(question))
-        return _Place(key, scope_tag(self._keys.lookup, scope), found.category)
+        return None if self._closed else place
 
-    def _screen(self, question: str, shape: RequestShape) -> Screening:
-        if shape != PLAIN or len(question) > self._config.max_question_characters:
-            return screen(question, shape, max_characters=self._config.max_question_characters)
-        with self._screenings_lock:
-            known = self._screenings.get(question)
-            if known is not None:
-                self._screenings.move_to_end(question)
-                return known
-        found = screen(question)
-        with self._screenings_lock:
-            self._screenings[question] = found
-            if len(self._screenings) > _SCREENINGS_KEPT:
-                self._screenings.popitem(last=False)
-        return found
-
-    def _exact(self, place: _Place) -> Hit | None:
-        resident = self._memory.get(place.key)
-        if resident is not None and self._usable(resident.entry):
-            return self._hit(resident.entry, "memory", "exact", 1.0)
-        entry = self._disk.get(place.key) if self._disk is not None else None
-        if entry is None or entry.scope != place.scope or not self._usable(entry):
+    def _exact(self, place: Place) -> Hit | None:
+        found = self._tiers.get(place.key, place.scope)
+        if found is None or not self._usable(found[0]):
             return None
-        self._promote(entry)
-        return self._hit(entry, "disk", "exact", 1.0)
+        entry, tier = found
+        if tier == "disk":
+            self._tiers.promote(entry, findable=self._serves(entry.category))
+        return self._hit(entry, tier, "exact", 1.0)
 
-    def _similar(self, question: str, scope: Scope, place: _Place) -> Hit | None:
-        if self._semantic is None or not self._serves(place.category):
+    def _similar(self, question: str, scope: Scope, place: Place) -> Hit | None:
+        if not self._serves(place.category):
             return None
-        view = self._semantic.view(question)
-        found = self._semantic.find(
-            view, place.scope, lambda entry: self._serves(entry.category) and self._usable(entry)
+        found = self._tiers.find(
+            question, place.scope, lambda entry: self._serves(entry.category) and self._usable(entry)
         )
         if found is None:
             return None
         if found.tier == "disk":
-            self._promote(found.entry)
+            self._tiers.promote(found.entry, findable=True)
         else:
-            self._memory.get(found.entry.key)  # counts as a hit of that entry
+            self._tiers.memory.get(found.entry.key)  # counts as a hit of that entry
         if self._auditor is not None:
             self._auditor.offer(question, found.entry.answer.text, scope, place.category)
         return self._hit(found.entry, found.tier, "semantic", found.similarity)
 
     def _serves(self, category: str) -> bool:
-        return self._gate is not None and self._gate.is_open(category)
+        return self._config.semantic and self._gate.is_open(category)
 
     def _usable(self, entry: Entry) -> bool:
         """Tell whether an entry may be served now; one that may not is forgotten."""
-        if self._clock() < entry.expires_s and not self._control.is_withdrawn(entry.artifact, entry.model):
+        expires_s = min(entry.expires_s, entry.created_s + self._config.ttl_of(entry.category))
+        if self._clock() < expires_s and not self._control.is_withdrawn(entry.artifact, entry.model):
             return True
         self._counters.add("unusable")
-        self._forget(entry)
+        self._tiers.forget(entry)
         return False
-
-    def _keep(self, entry: Entry) -> None:
-        view = self._remember(entry)
-        if self._writer is not None:
-            embedder = self._semantic.embedder if self._semantic is not None else ""
-            self._writer.put(Record(entry, view.vector if view is not None else None, embedder))
-
-    def _promote(self, entry: Entry) -> None:
-        self._counters.add("promoted")
-        self._remember(entry)
-
-    def _remember(self, entry: Entry) -> View | None:
-        """Put an entry into memory and, if its class is served so, make it findable by similar questions."""
-        view = self._semantic.view(entry.question) if self._semantic and self._serves(entry.category) else None
-        terms = view.terms if view is not None else frozenset()
-        size = text_bytes(entry, terms) + (self._rules.size_bytes(view.profile) if view is not None else 0)
-        kept = self._memory.put(Resident(entry, view.profile if view is not None else None, terms, size))
-        if view is not None and self._semantic is not None and (kept or self._disk is not None):
-            self._semantic.add(entry, view)
-        return view
-
-    def _forget(self, entry: Entry) -> None:
-        self._memory.remove(entry.key)
-        if self._semantic is not None:
-            self._semantic.remove(entry)
-        if self._writer is not None:
-            self._writer.put_removal(entry.key)
-
-    def _left_memory(self, entry: Entry) -> None:
-        if self._disk is None and self._semantic is not None:
-            self._semantic.remove(entry)
 
     def _hit(self, entry: Entry, tier: Tier, kind: MatchKind, value: float) -> Hit:
         age_s = max(self._clock() - entry.created_s, 0.0)
@@ -301,5 +228,4 @@ class ResponseCache:
 
     def _count_audit(self, category: str, wrong: bool) -> None:
         self._control.count_audit(category, wrong=wrong)
-        if self._gate is not None:
-            self._gate.refresh()
+        self._gate.refresh()

@@ -11,10 +11,11 @@ class Counters:
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def add(self, name: str) -> None:
-        """Count one."""
+    def add(self, name: str) -> int:
+        """Count one; return the new count."""
         with self._lock:
             self._counts[name] += 1
+            return self._counts[name]
 
     def all(self) -> dict[str, int]:
         """Return all counts."""

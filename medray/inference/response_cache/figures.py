@@ -2,9 +2,30 @@
 
 from typing import Any
 
-from medray.inference.response_cache.disk.tier import DiskTier
+from medray.inference.response_cache.audit import Auditor
+from medray.inference.response_cache.counters import Counters
+from medray.inference.response_cache.disk import DiskTier
 from medray.inference.response_cache.disk.writer import Writer
 from medray.inference.response_cache.gate import Gate, Judgement
+from medray.inference.response_cache.tiers import Tiers
+
+
+def cache_figures(counters: Counters, tiers: Tiers, gate: Gate, auditor: Auditor | None) -> dict[str, Any]:
+    """Return all figures of a cache."""
+    semantic = tiers.semantic
+    figures: dict[str, Any] = {
+        "counts": counters.all(),
+        "memory": {"entries": len(tiers.memory), "bytes": tiers.memory.used_bytes},
+        "vectors": semantic.vectors if semantic is not None else 0,
+        "failed_fills": semantic.failed_fills if semantic is not None else 0,
+    }
+    if auditor is not None:
+        figures["audit"] = {"dropped": auditor.dropped, "failed": auditor.failed}
+    if tiers.disk is not None:
+        figures["disk"] = disk_figures(tiers.disk, tiers.writer)
+    if semantic is not None:
+        figures["classes"] = class_figures(gate)
+    return figures
 
 
 def disk_figures(disk: DiskTier, writer: Writer | None) -> dict[str, Any]:
@@ -20,6 +41,7 @@ def disk_figures(disk: DiskTier, writer: Writer | None) -> dict[str, Any]:
         "off": counts.off,
         "waiting": writer.waiting if writer is not None else 0,
         "dropped": writer.dropped if writer is not None else 0,
+        "failed": writer.failed if writer is not None else 0,
     }
 
 

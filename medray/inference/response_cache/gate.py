@@ -54,7 +54,8 @@ class Gate:
         """Tell whether similar questions of this class may be served."""
         if self._clock() >= self._fresh_until_s:
             self.refresh()
-        return self._judgements[category].open
+        judged = self._judgements.get(category)
+        return judged is not None and judged.open
 
     def refresh(self) -> None:
         """Judge anew from the audit's present counts."""

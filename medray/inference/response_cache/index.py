@@ -2,7 +2,8 @@
 
 Keys and vectors in, nearest keys out. Each scope has an index of its own, so an entry of another scope cannot even be
 a candidate. All indexes together hold a bounded number of vectors: the least recently used scope goes first, then the
-oldest vectors. Thread-safe. Texts and answers are not known here.
+oldest vectors. The number of scopes is bounded as well, since clients choose them with their sampling parameters and
+an index costs memory even for one vector. Thread-safe. Texts and answers are not known here.
 """
 
 import threading
@@ -15,6 +16,7 @@ from usearch.index import Index
 
 _CONNECTIVITY: Final = 16
 _EXPANSION: Final = 64
+_MAX_SCOPES: Final = 512  # about 50 kB each
 
 Vector = npt.NDArray[np.float32]
 
@@ -50,17 +52,18 @@ class Partition:
             self._closed = True
             return len(self._labels)
 
-    def add(self, key: bytes, vector: Vector) -> int | None:
-        """Add a vector, or make it the youngest; return how many vectors that added, None when closed."""
+    def add(self, key: bytes, vector: Vector, *, youngest: bool = True) -> int | None:
+        """Add a vector, or make it the youngest (or oldest); return how many that added, None when closed."""
         with self._lock:
             if self._closed:
                 return None
             if key in self._labels:
-                self._labels.move_to_end(key)
+                self._labels.move_to_end(key, last=youngest)
                 return 0
             label, self._next = self._next, self._next + 1
             self._index.add(label, vector, threads=1)
             self._labels[key] = label
+            self._labels.move_to_end(key, last=youngest)
             self._keys[label] = key
             return 1
 
@@ -109,22 +112,40 @@ class Partitions:
         with self._lock:
             partition = self._partitions.get(scope)
             if partition is None:
+                while len(self._partitions) >= _MAX_SCOPES:
+                    self._drop_least_used()
                 partition = self._partitions[scope] = Partition(self._dimensions)
             self._partitions.move_to_end(scope)
             return partition
 
     def search(self, scope: bytes, vector: Vector, count: int) -> list[tuple[bytes, float]]:
-        """Search within one scope."""
-        return self.of(scope).search(vector, count)
+        """Search within one scope; one that is not known here is empty, and stays unknown."""
+        with self._lock:
+            partition = self._partitions.get(scope)
+            if partition is None:
+                return []
+            self._partitions.move_to_end(scope)
+        return partition.search(vector, count)
 
-    def add(self, scope: bytes, key: bytes, vector: Vector) -> None:
+    def synced(self, scope: bytes) -> int:
+        """Return up to which row of the disk tier a scope has been filled; 0 if it is not known here."""
+        with self._lock:
+            partition = self._partitions.get(scope)
+            return partition.synced if partition is not None else 0
+
+    def share(self) -> int:
+        """Return how many vectors a scope may bring in without pushing others out by turns: a share, or what is free."""
+        with self._lock:
+            return max(self._max_vectors // max(len(self._partitions), 1), self._max_vectors - self._count)
+
+    def add(self, scope: bytes, key: bytes, vector: Vector, *, youngest: bool = True) -> None:
         """Add a vector to its scope, making room first."""
         added = None
         while added is None:  # closed: another thread dropped this partition for want of room
             partition = self.of(scope)
             if key not in partition:
                 self._make_room(scope)
-            added = partition.add(key, vector)
+            added = partition.add(key, vector, youngest=youngest)
         self._grow(added)
 
     def remove(self, scope: bytes, key: bytes) -> None:
@@ -137,14 +158,17 @@ class Partitions:
     def _make_room(self, scope: bytes) -> None:
         with self._lock:
             while self._count >= self._max_vectors:
-                oldest = next(iter(self._partitions))
-                if oldest != scope:
-                    self._count -= self._partitions.pop(oldest).close()
+                if next(iter(self._partitions)) != scope:
+                    self._drop_least_used()
                     continue
                 dropped = self._partitions[scope].remove_oldest()
                 self._count -= dropped
                 if not dropped:
                     return
+
+    def _drop_least_used(self) -> None:
+        _, partition = self._partitions.popitem(last=False)
+        self._count -= partition.close()
 
     def _grow(self, by: int) -> None:
         with self._lock:

@@ -9,8 +9,7 @@ from typing import Any, Final
 from medray.errors import CapabilityError
 from medray.inference.response_cache.bounds import upper_bound
 from medray.inference.response_cache.config import DiskConfig
-from medray.inference.response_cache.disk import open_control, open_tier
-from medray.inference.response_cache.disk.tier import DiskTier
+from medray.inference.response_cache.disk import DiskTier, open_control, open_tier
 from medray.inference.response_cache.keys import KEY_VARIABLE
 
 _REMOVED_AT_ONCE: Final = 500

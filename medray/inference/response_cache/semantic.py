@@ -6,16 +6,17 @@ second opinion, if given, may only veto. What other processes wrote is read into
 newest first; until then it is missed, never served wrongly.
 """
 
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from medray.inference.response_cache.calibration import Weights
 from medray.inference.response_cache.clinical import Equivalence
-from medray.inference.response_cache.disk.tier import DiskTier
+from medray.inference.response_cache.disk import DiskTier
 from medray.inference.response_cache.embedders import Embedder
 from medray.inference.response_cache.entry import Entry, Tier
+from medray.inference.response_cache.filling import Filler, Stopped
 from medray.inference.response_cache.index import Partitions, Vector
 from medray.inference.response_cache.memory import MemoryTier
 from medray.inference.response_cache.similarity import jaccard, similarity, words
@@ -33,6 +34,13 @@ class View:
     profile: Any = field(repr=False)
     terms: frozenset[str] = field(repr=False)
     vector: Vector = field(repr=False)
+
+
+class Described(NamedTuple):
+    """What of a question is compared: enough for an entry whose vector lies in the index already."""
+
+    profile: Any
+    terms: frozenset[str]
 
 
 class Found(NamedTuple):
@@ -74,12 +82,17 @@ class SemanticLookup:
         self._disk = disk
         self._veto = veto
         self._partitions = Partitions(embedder.dimensions, max_vectors)
-        self._filler = _Filler(self._fill) if disk is not None else None
+        self._filler = Filler(self._fill) if disk is not None else None
 
     @property
     def vectors(self) -> int:
         """How many vectors the indexes hold."""
         return len(self._partitions)
+
+    @property
+    def failed_fills(self) -> int:
+        """How often the index could not be filled from disk."""
+        return self._filler.failed if self._filler is not None else 0
 
     @property
     def embedder(self) -> str:
@@ -88,10 +101,18 @@ class SemanticLookup:
 
     def view(self, question: str) -> View:
         """Profile and embed a question."""
-        profile = self._equivalence.profile(question)
-        terms = self._terms(question, profile)
+        profile, terms = self.describe(question)
         text = " ".join(sorted(terms)) if self._embedder.reads_terms else question
         return View(question, profile, terms, self._embedder.embed([text])[0])
+
+    def describe(self, question: str) -> Described:
+        """Profile a question without embedding it."""
+        profile = self._equivalence.profile(question)
+        return Described(profile, self._terms(question, profile))
+
+    def size_bytes(self, profile: Any) -> int:
+        """Estimate what a profile takes in memory."""
+        return self._equivalence.size_bytes(profile)
 
     def add(self, entry: Entry, view: View) -> None:
         """Make an entry findable in its scope; one without a recognised term is found by its own words only."""
@@ -160,67 +181,27 @@ class SemanticLookup:
         if entry is None:
             self._partitions.remove(scope, key)  # evicted or removed, here or by another process
             return None
-        profile = self._equivalence.profile(entry.question)
-        return _Candidate(0.0, entry, profile, "disk"), self._terms(entry.question, profile)
+        profile, terms = self.describe(entry.question)
+        return _Candidate(0.0, entry, profile, "disk"), terms
 
     def _catch_up(self, scope: bytes) -> None:
         """Ask for what was written to the scope since, by this or another process."""
         if self._disk is None or self._filler is None:
             return
-        if self._disk.newest_row() > self._partitions.of(scope).synced:
+        if self._disk.newest_row() > self._partitions.synced(scope):
             self._filler.ask(scope)
 
-    def _fill(self, scope: bytes) -> None:
+    def _fill(self, scope: bytes, stopped: Stopped) -> None:
+        """Bring in what the disk has of a scope beyond what was brought in before, newest first."""
         if self._disk is None:
             return
-        partition = self._partitions.of(scope)
+        partition, room = self._partitions.of(scope), self._partitions.share()
+        known = partition.synced > 0  # then these rows are news, else they are the past
         newest = self._disk.newest_row()
-        rows = self._disk.vectors_after(scope, partition.synced, self._max_vectors, self._embedder.name)
-        for key, vector in rows:
+        rows = self._disk.vectors_between(scope, partition.synced, newest + 1, self._embedder.name)
+        for key, vector in islice(rows, room):
+            if stopped():
+                return
             if key not in partition:
-                self._partitions.add(scope, key, vector)
+                self._partitions.add(scope, key, vector, youngest=known)
         partition.synced = newest
-
-
-class _Filler:
-    """One background thread that fills the indexes of the scopes asked for, each once at a time."""
-
-    def __init__(self, fill: Callable[[bytes], None]) -> None:
-        self._fill = fill
-        self._asked: dict[bytes, None] = {}
-        self._busy = False
-        self._closed = False
-        self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="cache-index", daemon=True)
-        self._thread.start()
-
-    def ask(self, scope: bytes) -> None:
-        """Ask for a scope to be filled."""
-        with self._changed:
-            self._asked[scope] = None
-            self._changed.notify_all()
-
-    def wait(self) -> None:
-        """Wait until all that was asked for is done."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._asked and not self._busy)
-
-    def close(self) -> None:
-        """End the thread after the fill it is in."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._busy = False
-                self._changed.notify_all()
-                self._changed.wait_for(lambda: self._closed or bool(self._asked))
-                if self._closed:
-                    return
-                scope = next(iter(self._asked))
-                del self._asked[scope]
-                self._busy = True
-            self._fill(scope)

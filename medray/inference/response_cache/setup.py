@@ -4,32 +4,37 @@ from medray.errors import ConfigError
 from medray.inference.response_cache.calibration import Calibration, Weights
 from medray.inference.response_cache.clinical import Equivalence
 from medray.inference.response_cache.config import CacheConfig
-from medray.inference.response_cache.disk.tier import DiskTier
+from medray.inference.response_cache.disk import DiskTier
 from medray.inference.response_cache.embedders import Embedder, build_embedder
 from medray.inference.response_cache.memory import MemoryTier
 from medray.inference.response_cache.semantic import SemanticLookup, Veto
+from medray.inference.response_cache.tiers import BuildSemantic
 
 
-def build_semantic(
-    config: CacheConfig,
-    rules: Equivalence,
-    calibration: Calibration,
-    embedder: Embedder | None,
-    memory: MemoryTier,
-    disk: DiskTier | None,
-    veto: Veto | None,
-) -> SemanticLookup:
-    """Return the semantic look-up of a cache. Raises ConfigError or ModelError."""
-    return SemanticLookup(
-        rules,
-        embedder or build_embedder(config.embedder),
-        weights_of(config, calibration),
-        neighbours=config.neighbours,
-        max_vectors=config.max_vectors,
-        memory=memory,
-        disk=disk,
-        veto=veto,
-    )
+def semantic_builder(
+    config: CacheConfig, rules: Equivalence, calibration: Calibration, embedder: Embedder | None, veto: Veto | None
+) -> BuildSemantic:
+    """Return what makes the semantic look-up over a memory and a disk tier; None for a config without one.
+
+    Raises ConfigError or ModelError, before any file is opened.
+    """
+    if not config.semantic:
+        return lambda memory, disk: None
+    used, weights = embedder or build_embedder(config.embedder), weights_of(config, calibration)
+
+    def build(memory: MemoryTier, disk: DiskTier | None) -> SemanticLookup:
+        return SemanticLookup(
+            rules,
+            used,
+            weights,
+            neighbours=config.neighbours,
+            max_vectors=config.max_vectors,
+            memory=memory,
+            disk=disk,
+            veto=veto,
+        )
+
+    return build
 
 
 def weights_of(config: CacheConfig, calibration: Calibration) -> Weights:

@@ -46,6 +46,9 @@ class SharedAnswers:
             return Served(_answer(hit), hit)
 
         async def compute_and_keep() -> Answer:
+            again = await asyncio.to_thread(self._cache.peek, question, scope, shape)
+            if again is not None:  # kept between our look-up and now
+                return _answer(again)
             answer = await compute()
             await asyncio.to_thread(self._cache.store, question, answer, scope, shape, artifact=artifact)
             return answer
@@ -70,6 +73,9 @@ class SharedAnswers:
             return Served(_answer(hit), hit)
 
         def compute_and_keep() -> Answer:
+            again = self._cache.peek(question, scope, shape)
+            if again is not None:  # kept between our look-up and now
+                return _answer(again)
             answer = compute()
             self._cache.store(question, answer, scope, shape, artifact=artifact)
             return answer

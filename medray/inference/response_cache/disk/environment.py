@@ -2,9 +2,11 @@
 
 LMDB forbids opening a file twice in one process, so caches of one process share a handle by counting. No `writemap`:
 pages are written with pwrite, so a full disk is an error instead of a SIGBUS. `sync` stays on: every commit is whole
-on disk or not there at all, whenever the process or the machine dies.
+on disk or not there at all, whenever the process or the machine dies. A file that was cut short is filled up with holes
+when it is opened: reading past its end would be a SIGBUS, reading a hole is an error of LMDB's.
 """
 
+import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +42,7 @@ def acquire(folder: Path, map_bytes: int) -> lmdb.Environment:
                     name, map_size=map_bytes, max_dbs=_TABLES, max_readers=_MAX_READERS, mode=0o600, readahead=False
                 )
                 environment.reader_check()  # slots of killed processes would pin old pages
+                _fill_up(environment, folder / "data.mdb")
                 shared = _open[name] = _Shared(environment, 0)
             shared.users += 1
             return shared.environment
@@ -60,3 +63,14 @@ def release(environment: lmdb.Environment) -> None:
                     environment.close()
                     del _open[name]
                 return
+
+
+def _fill_up(environment: lmdb.Environment, file: Path) -> None:
+    """Make the file as long as its last page says. Allocating never shortens a file nor changes what is there."""
+    with environment.begin() as transaction:
+        page_bytes = int(transaction.stat()["psize"])
+    needed = (int(environment.info()["last_pgno"]) + 1) * page_bytes
+    if file.stat().st_size >= needed or not hasattr(os, "posix_fallocate"):
+        return
+    with file.open("r+b") as stream:
+        os.posix_fallocate(stream.fileno(), 0, needed)

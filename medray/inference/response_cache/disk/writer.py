@@ -1,7 +1,7 @@
 """Write-behind: entries and removals wait in a bounded queue and one thread writes them in batches, in order.
 
 A look-up or an answer never waits for the disk. A kill costs what waits: at most one flush interval and the batch
-being written. What does not fit the queue is not written and is counted. Knows records only by their size.
+being written. What does not fit the queue, or fails to be written, is counted. Knows records only by their size.
 """
 
 import threading
@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Final, Protocol
 
-from medray.inference.response_cache.disk.tier import Record
+from medray.inference.response_cache.disk.rows import Record
+from medray.log import event
 
 _BATCH: Final = 2_000  # rows in one transaction: bounds how long writers of other processes wait
 _CLOSE_TIMEOUT_S: Final = 30.0
@@ -42,7 +43,8 @@ class Writer:
         self._done = 0  # flushes finished
         self._closed = False
         self._changed = threading.Condition()
-        self.dropped = 0
+        self.dropped = 0  # did not fit the queue
+        self.failed = 0  # batches that the target refused
         self._thread = threading.Thread(target=self._run, name="cache-writer", daemon=True)
         self._thread.start()
 
@@ -60,12 +62,13 @@ class Writer:
         return self._add(key, _REMOVAL_BYTES)
 
     def flush(self, timeout_s: float = _CLOSE_TIMEOUT_S) -> bool:
-        """Wait until all that is queued now has been written; False on timeout."""
+        """Wait until all that is queued now has been written or has failed; False on timeout or after `close`."""
         with self._changed:
             self._asked += 1
             target = self._asked
             self._changed.notify_all()
-            return self._changed.wait_for(lambda: self._done >= target or not self._thread.is_alive(), timeout_s)
+            self._changed.wait_for(lambda: self._done >= target or not self._thread.is_alive(), timeout_s)
+            return self._done >= target
 
     def close(self) -> None:
         """Write what waits and end the thread; calling it twice is fine."""
@@ -90,7 +93,7 @@ class Writer:
                 self._changed.wait_for(lambda: self._closed or self._asked > self._done, self._interval_s)
                 closing, asked = self._closed, self._asked
             while batch := self._take():
-                self._write(batch)
+                self._try(batch)
             with self._changed:
                 self._done = asked
                 self._changed.notify_all()
@@ -100,6 +103,13 @@ class Writer:
             taken = [self._queue.popleft() for _ in range(min(_BATCH, len(self._queue)))]
             self._bytes -= sum(size for _, size in taken)
             return [item for item, _ in taken]
+
+    def _try(self, batch: Sequence[Record | bytes]) -> None:
+        try:
+            self._write(batch)
+        except Exception as error:  # one bad batch must not end the thread, or nothing would ever be written again
+            self.failed += 1
+            event("cache_write_failed", level="warning", error=error)
 
     def _write(self, batch: Sequence[Record | bytes]) -> None:
         """Write a batch in runs of one kind, so that a removal and a later entry of one key keep their order."""

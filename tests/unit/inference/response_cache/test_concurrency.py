@@ -94,7 +94,7 @@ def test_32_threads_with_a_disk_tier(make_cache, questions, disk, seed):
 
 def test_a_cache_without_the_scope_in_its_keys_fails(make_cache, questions, monkeypatch):
     """The mutant: keys of the question alone."""
-    from medray.inference.response_cache import cache as module
+    from medray.inference.response_cache import admission as module
 
     monkeypatch.setattr(module, "lookup_key", lambda key, scope, text: text.encode().ljust(32)[:32])
     monkeypatch.setattr(module, "scope_tag", lambda key, scope: b"s" * 16)

@@ -7,7 +7,7 @@ import pytest
 
 from medray.errors import ConfigError
 from medray.inference.response_cache import Answer, DiskConfig
-from medray.inference.response_cache.disk.tier import open_tier
+from medray.inference.response_cache.disk import open_tier
 from medray.inference.response_cache.keys import KEY_VARIABLE
 
 QUESTION = "What is the maximum dose of paracetamol?"
@@ -63,7 +63,7 @@ def test_the_vector_is_sealed(make_cache, scope, disk):
     cache = make_cache(disk=disk)
     cache.store(QUESTION, "4 g a day.", scope)
     cache.flush()
-    view = cache._semantic.view(QUESTION)
+    view = cache._tiers.semantic.view(QUESTION)
     import numpy as np
 
     plain = np.rint(view.vector * 127).astype(np.int8).tobytes()
@@ -120,8 +120,8 @@ def test_flipped_bytes_are_detected_dropped_and_counted(make_cache, scope, disk)
     cache = make_cache(disk=disk)
     cache.store(QUESTION, "4 g a day.", scope)
     cache.flush()
-    tier = cache._disk
-    with tier._environment.begin(db=tier._entries) as transaction:
+    tier = cache._tiers.disk
+    with tier._environment.begin(db=tier._tables.entries) as transaction:
         key, data = next(iter(transaction.cursor()))
         data = bytes(data)
     cache.close()
@@ -136,7 +136,7 @@ def test_flipped_bytes_are_detected_dropped_and_counted(make_cache, scope, disk)
         assert second.stats()["disk"]["entries"] == 0
         second.store(QUESTION, "4 g a day.", scope)
         second.flush()
-        with second._disk._environment.begin(db=second._disk._entries) as transaction:
+        with second._tiers.disk._environment.begin(db=second._tiers.disk._tables.entries) as transaction:
             data = bytes(transaction.get(bytes(key)))
         second.close()
 
@@ -148,8 +148,8 @@ def test_entries_cannot_be_swapped(make_cache, scope, disk):
     cache.store(QUESTION, "4 g a day.", scope)
     cache.store(other, "A disease.", scope)
     cache.flush()
-    tier = cache._disk
-    with tier._environment.begin(write=True, db=tier._entries) as transaction:
+    tier = cache._tiers.disk
+    with tier._environment.begin(write=True, db=tier._tables.entries) as transaction:
         (key_a, data_a), (key_b, data_b) = [(bytes(k), bytes(v)) for k, v in transaction.cursor()]
         transaction.put(key_a, data_b)
         transaction.put(key_b, data_a)
@@ -184,9 +184,11 @@ def test_the_size_bound_holds_and_the_oldest_go_first(make_cache, scope, disk, q
     assert cache.lookup(asked[0], scope) is None
     assert cache.lookup(asked[-1], scope) is not None
     assert (disk.folder / "entries" / "data.mdb").stat().st_size <= 2 * disk.max_bytes + 64 * 1024**2
-    with cache._disk._environment.begin() as transaction:
-        counts = {name: transaction.stat(getattr(cache._disk, name))["entries"] for name in ("_order", "_vectors")}
-    assert counts == {"_order": figures["entries"], "_vectors": figures["entries"]}
+    with cache._tiers.disk._environment.begin() as transaction:
+        counts = {
+            name: transaction.stat(getattr(cache._tiers.disk._tables, name))["entries"] for name in ("order", "vectors")
+        }
+    assert counts == {"order": figures["entries"], "vectors": figures["entries"]}
 
 
 def test_overwriting_keeps_one_row(make_cache, scope, disk):
@@ -222,7 +224,7 @@ def test_expired_entries_are_not_served_from_disk(make_cache, scope, disk, clock
 
 def test_a_full_map_turns_the_tier_off_with_one_warning(make_cache, scope, disk, capsys, questions):
     cache = make_cache(disk=disk)
-    cache._disk._environment.set_mapsize(300_000)
+    cache._tiers.disk._environment.set_mapsize(300_000)
     for question in questions(300):
         assert cache.store(question, "An answer of some length. " * 60, scope)
         cache.flush()

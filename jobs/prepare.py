@@ -46,13 +46,14 @@ def prepare(config: PrepareConfig, request: Request) -> None:
             dropped, tally = find_dropped(rows, config, ", ".join(corpora))
             counts = write_settled(rows, dropped, config, output.path)
         summary = _summary(config, request, tally, counts, test_questions=len(index.whole))
+        summary["seconds"] = round(time.monotonic() - started, 1)
         (output.path / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
         metrics: dict[str, float | None] = {
             "rows": float(tally.rows),
             **{split: float(counts.splits[split]) for split in SPLITS},
         }
         manifest = output.commit(Manifest(kind=KIND, metrics=metrics, command=request.command))
-    print(f"{tally.rows} rows -> {counts.splits.total()} lessons in {time.monotonic() - started:.1f} s")
+    print(f"{tally.rows} rows -> {counts.splits.total()} lessons in {summary['seconds']} s")
     for reason, count in tally.by_reason().items():
         print(f"  not used: {reason} {count}")
     print(f"artifact {manifest.artifact_id}: {output.location}\nsummary: {output.location}/summary.json")

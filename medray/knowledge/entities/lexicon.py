@@ -40,6 +40,7 @@ _TABLES: Final[tuple[tuple[str, str, UnitType], ...]] = (
     ("context", "units", "unit"),
 )
 _CUES: Final[dict[str, UnitType]] = {"diagnostic criterion": "diagnostic_criterion"}
+_LEVELS: Final = {"high": ("raised", "elevated", "increased"), "low": ("reduced", "decreased")}
 _MAX_NAMES: Final = 200_000
 
 
@@ -111,7 +112,7 @@ def _compile(extra: ExtraLexicon) -> Lexicon:
     for file, key, unit_type in _TABLES:
         table = parse_table(data[file][key])
         own: Table = getattr(extra, key, {})
-        _add(phrases, unit_type, table, key)
+        _add(phrases, unit_type, table if key != "findings" else _with_levels(table), key)
         _add(phrases, unit_type, own, f"extra {key}")
     for canonical, synonyms in parse_table(data["context"]["cue"]).items():
         unit_type = _CUES.get(canonical, "contraindication")
@@ -152,9 +153,32 @@ def _add(phrases: dict[str, Concept], unit_type: UnitType, table: Table, source:
                 )
 
 
+def _with_levels(table: Table) -> Table:
+    """Add to `high potassium` its other wordings: raised, elevated, increased; potassium level."""
+    return {
+        canonical: list(dict.fromkeys([*names, *(other for name in names for other in _levels(name))]))
+        for canonical, names in table.items()
+    }
+
+
+def _levels(name: str) -> list[str]:
+    first, _, measured = name.partition(" ")
+    if first not in _LEVELS or not measured:
+        return []
+    ends = ("",) if measured.endswith(("count", "pressure", "temperature", "level")) else ("", " level")
+    return [
+        f"{word} {measured}{end}"
+        for word in (first, *_LEVELS[first])
+        for end in ends
+        if f"{word} {measured}{end}" != name
+    ]
+
+
 def _ambiguous(data: Mapping[str, Mapping[str, Iterable[str]]]) -> dict[str, tuple[tuple[str, frozenset[str]], ...]]:
     return {
-        abbreviation: tuple((reading, frozenset(map(phrase_key, cues))) for reading, cues in readings.items())
+        abbreviation: tuple(
+            (reading, frozenset(phrase_key(cue) or cue for cue in cues)) for reading, cues in readings.items()
+        )
         for abbreviation, readings in data.items()
     }
 

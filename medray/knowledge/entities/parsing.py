@@ -13,6 +13,8 @@ from medray.knowledge.entities.schema import Unit
 from medray.knowledge.entities.tokens import BREAK, Token, tokenize
 
 _NAMED: Final = frozenset({"drug", "drug_class", "finding", "lab", "population"})
+_USUAL: Final = "*"
+"""Among an abbreviation's cues: this reading holds where no other is supported."""
 _ASKED: Final = "\0"  # no lexicon phrase holds it
 
 
@@ -73,6 +75,7 @@ def _resolved(units: list[Unit], words: set[str], lexicon: Lexicon) -> list[Unit
     readings: dict[str, str] = {}
     for abbreviation in present:
         supported = [reading for reading, cues in lexicon.ambiguous[abbreviation] if cues & words]
+        supported = supported or [reading for reading, cues in lexicon.ambiguous[abbreviation] if _USUAL in cues]
         if len(supported) == 1:
             readings[abbreviation] = supported[0]
     return [

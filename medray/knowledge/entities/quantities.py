@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 
 from medray.knowledge.entities.measures import DOSE_UNITS, HOURS, canonical, frequency, is_time, ratio, spell
 from medray.knowledge.entities.schema import Unit, UnitType
+from medray.knowledge.entities.tokens import BREAK
 
 Reading: TypeAlias = tuple[UnitType, str, int] | None
 """(type, canonical spelling, index past the last unit read), or None where the rule does not apply."""
@@ -219,9 +220,22 @@ class _Reader:
         spelled = spell(low) if high is None else f"{spell(low)}..{spell(high)}"
         if self.word(past) == "yo":
             return "population", f"age {self._spell(low, high, ('year',))}", past + 1
+        if high is not None and self.type(at - 2) == "population" and self.type(past) not in ("unit", "lab"):
+            return "population", f"age {self._spell(low, high, ('year',))}", past  # "women between 50 and 70"
+        shared = self._shared_unit(past)
+        if high is None and shared:
+            return "duration", self._spell(low, None, (shared,)), past
         if self.word(at - 1) in ("age", "aged") and self.type(past) != "unit":
             return "population", f"age {self._spell(low, high, ('year',))}", past
         return "number", spelled, past
+
+    def _shared_unit(self, past: int) -> str | None:
+        """Return the unit of time that `5 or 10 years` and `5 years or 10` write once."""
+        if self.word(past) == "or" and self.number(past + 1) is not None:
+            return self.time_unit(past + 2)
+        if self.word(past - 2) == "or" and self.number(past - 4) is not None and self.word(past) == BREAK:
+            return self.time_unit(past - 3)
+        return None
 
     def _time(self, low: Fraction, high: Fraction | None, unit: str, at: int, past: int) -> Reading:
         spelled = self._spell(low, high, (unit,))

@@ -29,7 +29,7 @@ _FUSED: Final = {
     "didnt": ("do", "not"), "isnt": ("be", "not"), "arent": ("be", "not"), "wasnt": ("be", "not"),
     "shouldnt": ("should", "not"), "wouldnt": ("would", "not"), "couldnt": ("could", "not"), "wont": ("will", "not"),
     "whats": ("what", "be"), "hows": ("how", "be"), "whos": ("who", "be"), "im": ("i",),
-    "ive": ("i", "have"), "id": ("i",),
+    "ive": ("i", "have"), "id": ("i",), "wanna": ("want", "to"),
     "mustnt": ("must", "not"), "havent": ("have", "not"), "hasnt": ("have", "not"),
 }  # fmt: skip
 _APOSTROPHES: Final = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "´": "'", "`": "'"})

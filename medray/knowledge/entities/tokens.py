@@ -9,10 +9,12 @@ import re
 from typing import Final, NamedTuple
 
 from medray.knowledge.entities.particles import (
+    CAPITALS,
     CLOSING,
     COUNTED,
     DETERMINERS,
     LETTERED,
+    LISTED,
     NUMBERED,
     PRONOUN_ONE,
     ROMAN,
@@ -74,7 +76,7 @@ def _raw(text: str) -> list[Token]:
         kind = match.lastgroup
         piece = match[0]
         if kind == "word":
-            for form in normal_forms(piece):
+            for form in CAPITALS.get(piece) or normal_forms(piece):
                 tokens.append(Token(form, start, end))  # noqa: PERF401 - a generator costs more here
         elif kind == "dotted":
             tokens.append(Token(piece.replace(".", "").casefold(), start, end))
@@ -89,7 +91,20 @@ def _raw(text: str) -> list[Token]:
         else:
             normal = _SIGNS.get(piece, piece)
             tokens.append(Token(normal, start, end, is_number=normal[0] == "0"))
-    return tokens
+    return _joined(tokens)
+
+
+def _joined(tokens: list[Token]) -> list[Token]:
+    """Leave out the comma inside a name that is a list: "hand, foot and mouth disease"."""
+    return [
+        token
+        for at, token in enumerate(tokens)
+        if not (
+            token.normal == BREAK
+            and 0 < at < len(tokens) - 1
+            and (tokens[at - 1].normal, tokens[at + 1].normal) in LISTED
+        )
+    ]
 
 
 def _number(piece: str) -> str:

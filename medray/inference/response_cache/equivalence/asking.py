@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from medray.inference.response_cache.equivalence.actions import has_agent
 from medray.inference.response_cache.equivalence.items import QUESTION_WORDS, Item
-from medray.inference.response_cache.equivalence.roles import has_agent
 
 _JOINING: Final = frozenset(
     {"with", "and", "plus", "together", "combine", "while on", "added to", "during", "if", "or"}
@@ -20,6 +20,13 @@ _EFFECTS: Final = frozenset({"side_effects", "symptoms", "complications"})
 _REPEATED: Final = frozenset({
     "prevention", "treatment", "cause", "symptoms", "tests", "inheritance", "risk_factors", "screening", "withdrawal",
 })  # fmt: skip
+_HOW_COUNTS: Final = frozenset({"cause", "safe", "unsafe", "why", "when", "who", "where"})
+_ACTIVITIES: Final = frozenset({
+    "drive", "fly", "swim", "exercise", "drink", "eat", "breastfeeding", "donate", "travel", "dive", "work", "smoke",
+    "run", "sex", "sport", "walk", "bathe", "shower", "sauna", "fast", "surgery", "vaccine",
+})  # fmt: skip
+"""What people ask leave for."""
+_LENGTHS: Final = frozenset({"how_long", "course", "lasting"})
 _MIX: Final = frozenset({"combine"})
 _TAKEN: Final = frozenset({"alcohol", "grapefruit", "caffeine", "cannabis"})
 """Things that one drinks or smokes beside a medicine; the verb says nothing more."""
@@ -38,10 +45,18 @@ _ABSORBED: Final[dict[str, frozenset[str]]] = {
     "monitoring": frozenset({"how", "definition", "which"}),
     "transmission": frozenset({"how"}),
     "mechanism": frozenset({"how"}),
-    "storage": frozenset({"how"}),
+    "storage": frozenset({"how", "best"}),
     "contraindication": frozenset({"safe", "should", "when"}),
     "normal_range": frozenset({"definition"}),
-    "frequency": frozenset({"monitoring"}),
+    "frequency": frozenset({"monitoring", "tests"}),
+    "wait": frozenset({"dose", "how_long"}),
+    "addictive": frozenset({"safe"}),
+    "contagious": frozenset({"safe"}),
+    "overdose": frozenset({"safe"}),
+    "how_to_take": frozenset({"best"}),
+    "when_to_take": frozenset({"best"}),
+    "cause": frozenset({"why"}),
+    "best": frozenset({"efficacy", "better", "which", "definition"}),
 }
 
 
@@ -51,23 +66,42 @@ def asked(items: Sequence[Item]) -> tuple[list[str], list[Item]]:
     asks |= {_SAME.get(item.key, item.key) for item in items if item.type == "word" and item.key in QUESTION_WORDS}
     kept = [item for item in items if not (item.type == "word" and item.key in QUESTION_WORDS)]
     content = [item for item in kept if item.type not in ("ask", "end")]
-    for kind, wrapping in _ABSORBED.items():
-        if kind in asks:
-            asks -= wrapping
-    if len(content) < 2 and _listed_first(items):
-        asks -= {"cause"}
     form = next(item.key for item in items if item.type == "end")
-    for repeated in ("definition", "should", "must") if form == "open" else ("definition",):
-        if len(asks) > 1:
-            asks.discard(repeated)
-    if not asks and form == "may" and not has_agent(kept):
+    asks = _unwrapped(asks, items, content, form)
+    if not asks and form == "may" and _asks_leave(kept, content):
         asks = {"safe"}
     if "side_effect_of" in asks:
         asks = asks - {"side_effect_of"} | {"cause"}
+    if has_agent(kept) and "cause" in asks:
+        asks = asks - {"side_effects", "complications"}
     asks, kept = _interaction(_settled(asks, content), kept)
     asks |= _repeated(items)
-    polar = form != "open" and not (asks and asks <= _LISTED)
+    if form == "open":
+        return sorted(asks or {"which"}), kept
+    polar = not (asks and asks <= _LISTED)
     return sorted(asks | {"polar"} if polar else asks), kept
+
+
+def _unwrapped(asks: set[str], items: Sequence[Item], content: Sequence[Item], form: str) -> set[str]:
+    """Drop the kinds that only wrap another: "what is the cause", "how is it treated", "should it be stored"."""
+    for kind, wrapping in _ABSORBED.items():
+        if kind in asks:
+            asks = asks - wrapping
+    if len(content) < 2 and _listed_first(items):
+        asks = asks - {"cause"}
+    for wrapping_kind in ("definition", "should", "must", "which"):
+        if len(asks) > 1:
+            asks = asks - {wrapping_kind}
+    if len(asks) > 1 and not asks & _HOW_COUNTS:
+        asks = asks - {"how"}
+    return asks - {"should", "must"} if form != "open" else asks
+
+
+def _asks_leave(items: Sequence[Item], content: Sequence[Item]) -> bool:
+    """Tell "can A be taken" and "can people with B fly" from "can A raise B" and "can B come back"."""
+    if has_agent(items):
+        return False
+    return any(item.type in ("drug", "drug_class") or item.key in _ACTIVITIES for item in content)
 
 
 def _listed_first(items: Sequence[Item]) -> bool:
@@ -91,6 +125,10 @@ def _settled(asks: set[str], content: Sequence[Item]) -> set[str]:
         asks = asks - {"dose_can"} | ({"dose", "maximum"} if "frequency" in types else {"dose"})
     if "maximum" in keys and "drug" in types and asks <= {"safe", "definition", "dose", "which", "maximum"}:
         asks = {"dose", "maximum"}
+    if asks == {"how_long"} and "period" in keys:
+        return {"which"}
+    if "contagious" in asks and asks & _LENGTHS:
+        return asks - _LENGTHS | {"how_long"}
     if asks <= {"definition", "which"} and "lab" in types and "normal" in keys:
         return {"normal_range"}
     if asks == {"definition"} and len(content) > 1 and "word" in types:

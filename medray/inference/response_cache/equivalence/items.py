@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from medray.inference.response_cache.equivalence.vocabulary import vocabulary, without_courtesy
-from medray.knowledge.entities import BREAK, Lexicon, Unit, parse_tokens, tokenize
+from medray.knowledge.entities import BREAK, Lexicon, Token, Unit, parse_tokens, tokenize
 
 QUESTION_WORDS: Final = frozenset({"how", "why", "when", "where", "who", "what", "which", "whose"})
 _AUXILIARIES: Final = frozenset(
@@ -21,6 +21,12 @@ _NOUNS: Final = frozenset({"word", "drug", "drug_class", "finding", "lab", "dose
 _PRONOUNS: Final = {"he": "male", "him": "male", "his": "male", "she": "female", "her": "female"}
 
 
+_RAISED: Final = {"high": "increase", "low": "decrease"}
+_DOCTORS_DO: Final = frozenset({"do", "would", "by", "can", "should", "will", "may", "could"})
+_TAGGED: Final = frozenset({"it", "they", "he", "she", "there", "you", "that"})
+_WHETHER: Final = ("be it true", "be it right", "be it correct", "be it so", "true that", "be it case", "be it fact")
+
+
 class Item(NamedTuple):
     """One element of a question; `before` are the grammar words since the previous item."""
 
@@ -31,9 +37,12 @@ class Item(NamedTuple):
 
 def items_of(question: str, lexicon: Lexicon | None = None) -> list[Item]:
     """Return the items of a question, in order."""
-    tokens = without_courtesy(tokenize(question))
+    whole = _without_tag(tokenize(question))
+    tokens = without_courtesy(whole)
     units = parse_tokens(tokens, lexicon)
     form = _form([token.normal for token in tokens])
+    if form == "open" and " ".join([token.normal for token in whole[:4]]).startswith(_WHETHER):
+        form = "polar"
     known = vocabulary()
     items: list[Item] = []
     before: list[str] = []
@@ -46,6 +55,9 @@ def items_of(question: str, lexicon: Lexicon | None = None) -> list[Item]:
             continue
         if unit.type in ("word", "form", "unit", "direction", "type", "finding", "lab"):
             phrase, past = _synonym(units, at)
+            if phrase == "doctor" and _DOCTORS_DO & set(before[-1:]):
+                at = past  # it goes without saying who prescribes and diagnoses
+                continue
             if phrase is not None:
                 items.append(Item("word", phrase, tuple(before)))
                 before, at = [], past
@@ -66,7 +78,39 @@ def items_of(question: str, lexicon: Lexicon | None = None) -> list[Item]:
             items.append(Item(unit.type, unit.normal, tuple(before)))
         before = []
     items.append(Item("end", form, tuple(before)))
-    return _compounds(items)
+    return _compounds(_passive(_named_once(items)))
+
+
+def _passive(items: list[Item]) -> list[Item]:
+    """Read "is raised by" as what raises, not as what is high."""
+    return [
+        item._replace(key=_RAISED[item.key])
+        if item.type == "direction" and item.key in _RAISED and "by" in follows.before
+        else item
+        for item, follows in zip(items, [*items[1:], items[-1]], strict=True)
+    ]
+
+
+def _without_tag(tokens: list[Token]) -> list[Token]:
+    """Leave out a tag and the negation that it answers: "it is not contagious, is it?"."""
+    words = [token.normal for token in tokens if token.normal != BREAK]
+    if len(words) < 5 or words[-1] not in _TAGGED or words[-2] not in _AUXILIARIES or "not" not in words[:-2]:
+        return tokens
+    last = [at for at, token in enumerate(tokens) if token.normal != BREAK][-2]
+    if tokens[last - 1].normal != BREAK:
+        return tokens
+    denied = next(at for at, token in enumerate(tokens) if token.normal == "not")
+    # What is left reads as a statement; the question is whether it is so.
+    return [tokens[last], *tokens[:denied], *tokens[denied + 1 : last - 1]]
+
+
+def _named_once(items: list[Item]) -> list[Item]:
+    """Drop a name that only repeats the one before it: "SLE (lupus)", "exenatide (Byetta)"."""
+    return [
+        item
+        for before, item in zip([None, *items], items, strict=False)
+        if not (before and item.type in _NOUNS and (item.type, item.key) == (before.type, before.key))
+    ]
 
 
 def _form(words: Sequence[str]) -> str:

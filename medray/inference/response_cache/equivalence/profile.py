@@ -9,8 +9,9 @@ from fractions import Fraction
 from typing import Final
 
 from medray.inference.response_cache.equivalence.asking import asked
+from medray.inference.response_cache.equivalence.bindings import bindings
 from medray.inference.response_cache.equivalence.items import Item, items_of
-from medray.inference.response_cache.equivalence.roles import bindings, roles
+from medray.inference.response_cache.equivalence.roles import roles
 from medray.inference.response_cache.equivalence.schema import Keys, Profile
 from medray.knowledge.entities import Lexicon
 

@@ -18,13 +18,18 @@ _PACKAGE: Final = "medray.inference.response_cache.equivalence"
 
 
 class Vocabulary(NamedTuple):
-    """Compiled lists; `synonyms` maps phrases (words joined by spaces) to canonical forms."""
+    """Compiled lists; `synonyms` maps phrases (words joined by spaces) to canonical forms.
+
+    `procedures` and `symptoms` are canonical findings that are no disease.
+    """
 
     version: str
     grammar: frozenset[str]
     synonyms: dict[str, str]
     longest: int
     courtesy: AhoCorasick
+    procedures: frozenset[str]
+    symptoms: frozenset[str]
 
 
 @cache
@@ -43,6 +48,8 @@ def vocabulary() -> Vocabulary:
         synonyms=synonyms,
         longest=max(len(key.split(" ")) for key in synonyms),
         courtesy=AhoCorasick(list(map(_wrapped, courtesy)), matchkind=MatchKind.LeftmostLongest, store_patterns=False),
+        procedures=frozenset(_phrases(data["procedures"])),
+        symptoms=frozenset(_phrases(data["symptoms"])),
     )
 
 

@@ -134,7 +134,7 @@ class Partitions:
             return partition.synced if partition is not None else 0
 
     def share(self) -> int:
-        """Return how many vectors a scope may bring in without pushing others out by turns: a share, or what is free."""
+        """Return how many vectors a scope may bring in without pushing others out by turns: its share, or the free."""
         with self._lock:
             return max(self._max_vectors // max(len(self._partitions), 1), self._max_vectors - self._count)
 

@@ -5,7 +5,7 @@ import secrets
 
 import pytest
 
-from medray.errors import ConfigError
+from medray.errors import CapabilityError, ConfigError
 from medray.inference.response_cache import Answer, DiskConfig
 from medray.inference.response_cache.disk import open_tier
 from medray.inference.response_cache.keys import KEY_VARIABLE
@@ -241,3 +241,44 @@ def test_two_caches_of_one_process_share_the_folder(make_cache, scope, disk):
     first.close()
     second.invalidate("artifact-1")
     assert second.lookup(QUESTION, scope) is None
+
+
+def test_a_shorter_lifetime_holds_for_what_lies_there_already(make_cache, scope, disk, clock):
+    make_cache(disk=disk, ttl_s_by_class={}).store(QUESTION, "4 g a day.", scope)
+    make_cache(disk=disk).flush()
+    clock.now_s += 100
+    assert make_cache(disk=disk, ttl_s_by_class={}, ttl_s=50).lookup(QUESTION, scope) is None
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
+def test_a_file_that_was_cut_short_is_an_error_or_a_miss(make_cache, scope, disk, questions, share):
+    """Reading past the end of a mapped file would kill the process."""
+    cache = make_cache(disk=disk)
+    for question in questions(200):
+        cache.store(question, "An answer of some length. " * 20, scope)
+    cache.close()
+    path = disk.folder / "entries" / "data.mdb"
+    whole = path.stat().st_size
+    os.truncate(path, int(share * whole))
+    try:
+        cache = make_cache(disk=disk)
+    except CapabilityError:
+        return
+    assert share == 0.0 or path.stat().st_size == whole
+    for question in questions(200):
+        cache.lookup(question, scope)
+
+
+def test_the_file_stays_near_the_bound_on_its_content(make_cache, scope, tmp_path, key, questions):
+    """Half empty pages and freed ones included; the map must not be full before the bound is reached."""
+    disk = DiskConfig(folder=tmp_path / "cache", max_bytes=4 * 1024**2, flush_interval_s=60)
+    cache = make_cache(disk=disk, memory_bytes=1, semantic=False)
+    for at, question in enumerate(questions(6000)):
+        cache.store(question, "An answer. " * (at % 250), scope)
+        if at % 50 == 0:  # what one transaction writes and frees comes on top, several times over
+            cache.flush()
+    cache.flush()
+    figures = cache.stats()["disk"]
+    assert not figures["off"]
+    assert figures["evicted"] > 1000
+    assert (disk.folder / "entries" / "data.mdb").stat().st_size <= 2.5 * disk.max_bytes

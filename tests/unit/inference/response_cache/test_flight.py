@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from medray.errors import EngineError
-from medray.inference.response_cache import Answer, SharedAnswers
+from medray.inference.response_cache import Answer, SharedAnswers, replay
 
 QUESTION = "What is the maximum dose of paracetamol?"
 
@@ -136,3 +136,36 @@ def test_threads_share_one_computation_and_its_failure(make_cache, scope):
     assert ask().answer.text == "4 g a day."
     assert ask().hit is not None
     assert len(calls) == 2
+
+
+def test_an_answer_kept_between_look_up_and_computation_is_taken(make_cache, scope, monkeypatch):
+    """Two callers miss; the first computes and lands before the second starts: it must not compute again."""
+    cache = make_cache()
+    shared, calls = SharedAnswers(cache), []
+    plain = cache.lookup
+
+    def lookup_then_be_late(*arguments):
+        hit = plain(*arguments)
+        cache.store(QUESTION, "4 g a day.", scope)
+        return hit
+
+    monkeypatch.setattr(cache, "lookup", lookup_then_be_late)
+
+    async def compute():
+        calls.append(1)
+        return Answer("4 g a day.")
+
+    assert asyncio.run(shared.get_or_compute(QUESTION, scope, compute)).answer.text == "4 g a day."
+    assert shared.get_or_compute_sync("what is the maximum dose of paracetamol", scope, compute).answer.text
+    assert calls == []
+
+
+def test_who_shared_a_computation_can_play_its_answer():
+    deltas = list(replay(Answer("one two three " * 8, tokens=24, prompt_tokens=3)))
+    assert "".join(delta.text for delta in deltas) == "one two three " * 8
+    assert (sum(delta.tokens for delta in deltas), deltas[-1].finish_reason, deltas[-1].prompt_tokens) == (
+        24,
+        "stop",
+        3,
+    )
+    assert list(replay(Answer("cut", "length")))[-1].finish_reason == "length"

@@ -1,4 +1,4 @@
-"""`python -m jobs.prepare_page SUMMARY...`: record runs of `jobs.prepare` and render `docs/preparation.md` from them."""
+"""`python -m jobs.prepare_page SUMMARY...`: record runs of `jobs.prepare` and render `docs/preparation.md`."""
 
 import json
 import sys
@@ -13,8 +13,8 @@ RECORD = ROOT / "docs/results/prepare.json"
 PAGE = ROOT / "docs/preparation.md"
 _INTRODUCTION = """# Corpora to lessons, measured
 
-`python -m jobs.prepare` reads corpora as a Ray Data job, drops what cannot be used, splits by question and writes lessons.
-Seconds hold the start of Ray and are those of one run on the machine named below each table.
+`python -m jobs.prepare` reads corpora as a Ray Data job, drops what cannot be used, splits by question and writes
+lessons. Seconds hold the start of Ray and are those of one run on the machine named below each table.
 """
 
 

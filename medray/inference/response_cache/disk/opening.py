@@ -56,8 +56,8 @@ def _keys_of(env: lmdb.Environment, secret: bytes) -> Keys:
         keys.values.open(bytes(check), b"check")
     except Damaged:
         raise ConfigError(
-            f"cache: expected the key under which this folder was written in {KEY_VARIABLE}, got another one: "
-            "give that key or an empty folder"
+            f"cache: expected the key under which this folder was written in {KEY_VARIABLE}, got another one "
+            "(or a damaged folder): give that key or an empty folder"
         ) from None
     return keys
 

@@ -40,7 +40,7 @@ _TABLES: Final[tuple[tuple[str, str, UnitType], ...]] = (
     ("context", "units", "unit"),
 )
 _CUES: Final[dict[str, UnitType]] = {"diagnostic criterion": "diagnostic_criterion"}
-_LEVELS: Final = {"high": ("raised", "elevated", "increased"), "low": ("reduced", "decreased")}
+_LEVELS: Final = {"high": ("raised", "elevated"), "low": ()}
 _MAX_NAMES: Final = 200_000
 
 

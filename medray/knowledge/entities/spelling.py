@@ -146,6 +146,8 @@ def _verb(word: str, verbs: frozenset[str]) -> str | None:
 def _singular(word: str) -> str:
     if not word.endswith("s") or word.endswith(_KEPT_ENDINGS):
         return word
+    if word.endswith("aches"):
+        return word[:-1]
     if word.endswith("ies") and len(word) > 4:
         return word[:-3] + "y"
     if word.endswith(_ES_ENDINGS):

@@ -7,11 +7,13 @@ thing acts ("what does stress cause") or is acted on, which is the rule and is l
 from collections.abc import Sequence
 from typing import Final
 
-from medray.inference.response_cache.equivalence.clauses import arguments, clause_of, side
+from medray.inference.response_cache.equivalence.clauses import ACTORS, arguments, clause_of, side
 from medray.inference.response_cache.equivalence.items import Item
 from medray.knowledge.entities.spelling import known_verbs
 
-_ACTING_ASKS: Final = frozenset({"cause", "side_effect_of", "prevention", "better_than", "transmission"})
+_ACTING_ASKS: Final = frozenset({
+    "cause", "side_effect_of", "prevention", "better_than", "transmission", "symptoms", "complications", "risk_factors",
+})  # fmt: skip
 _ACTING: Final = frozenset({"increase", "decrease", "worsen", "improve", "switch", "replace", "lead to", "because of"})
 _CAUSING: Final = frozenset(
     {
@@ -44,6 +46,8 @@ _AGENTLESS: Final = frozenset({
     "vomit", "wait", "wake", "walk", "work", "screen", "scratch", "change", "experience", "care", "check", "drop",
 })  # fmt: skip
 """Verbs of states and of what people do: what stands beside them is no patient."""
+_STANDS_FOR: Final = frozenset({"symptoms", "complications", "risk_factors"})
+"""Nouns: "A is a symptom of B" is no passive."""
 _ABLE: Final = frozenset({"do", "can", "could", "may", "might", "will", "would"})
 
 
@@ -75,15 +79,25 @@ def _action(items: Sequence[Item], at: int) -> str:
     name = item.key
     if name in _CAUSED_BY:
         name, before, after = "cause", after, before
+    elif name == "affect" and _on(items, at):
+        after_of = _on(items, at)
+        before, after = [other for other in before + after if other not in after_of], after_of
     elif by:
         before, after = by, before + after
-    elif _is_passive(items, at):
+    elif name not in _STANDS_FOR and _is_passive(items, at):
         before, after = [], before + after
     before = [other for other in before if other not in after]
     agent, patient = side(before), side(after)
     if agent and patient:
         return f"{name}:{agent}>{patient}"
     return f"{name}:{agent}>" if agent and name in _CAUSING and (by or _able(items, at)) else ""
+
+
+def _on(items: Sequence[Item], at: int) -> list[Item]:
+    """Return what an effect is on: "effect of A on B"."""
+    _, past = clause_of(items, at)
+    first = next((place for place in range(at + 1, past) if "on" in items[place].before), past)
+    return [item for item in items[first:past] if item.type in ACTORS]
 
 
 def _able(items: Sequence[Item], at: int) -> bool:
@@ -95,7 +109,8 @@ def _able(items: Sequence[Item], at: int) -> bool:
 def _is_passive(items: Sequence[Item], at: int) -> bool:
     """Tell `can be removed` and `is X removed` from `causes`, `is a cause of` and `is used to remove`."""
     follows = items[at + 1].before if at + 1 < len(items) else ()
-    if "of" in follows or "to" in items[at].before:
+    purpose = at > 0 and (items[at - 1].type, items[at - 1].key) == ("relation", "to")  # "used to remove"
+    if "of" in follows or purpose:
         return False
     if "be" in items[at].before:
         return True

@@ -9,12 +9,14 @@ from typing import Final
 
 from medray.inference.response_cache.equivalence.actions import has_agent
 from medray.inference.response_cache.equivalence.items import QUESTION_WORDS, Item
+from medray.inference.response_cache.equivalence.settling import settled
+from medray.inference.response_cache.equivalence.vocabulary import vocabulary
 
 _JOINING: Final = frozenset(
     {"with", "and", "plus", "together", "combine", "while on", "added to", "during", "if", "or"}
 )
 _OPEN: Final = frozenset({"safe", "interaction"})
-_LISTED: Final = frozenset({"interaction", "side_effects", "symptoms", "complications", "cure"})
+_LISTED: Final = frozenset({"better", "interaction", "side_effects", "symptoms", "complications", "cure"})
 """Kinds whose answer is the same list whether one asks for it or whether there is any."""
 _EFFECTS: Final = frozenset({"side_effects", "symptoms", "complications"})
 _REPEATED: Final = frozenset({
@@ -23,10 +25,9 @@ _REPEATED: Final = frozenset({
 _HOW_COUNTS: Final = frozenset({"cause", "safe", "unsafe", "why", "when", "who", "where"})
 _ACTIVITIES: Final = frozenset({
     "drive", "fly", "swim", "exercise", "drink", "eat", "breastfeeding", "donate", "travel", "dive", "work", "smoke",
-    "run", "sex", "sport", "walk", "bathe", "shower", "sauna", "fast", "surgery", "vaccine",
+    "run", "sex", "sport", "walk", "bathe", "shower", "sauna", "fast",
 })  # fmt: skip
 """What people ask leave for."""
-_LENGTHS: Final = frozenset({"how_long", "course", "lasting"})
 _MIX: Final = frozenset({"combine"})
 _TAKEN: Final = frozenset({"alcohol", "grapefruit", "caffeine", "cannabis"})
 """Things that one drinks or smokes beside a medicine; the verb says nothing more."""
@@ -70,11 +71,20 @@ def asked(items: Sequence[Item]) -> tuple[list[str], list[Item]]:
     asks = _unwrapped(asks, items, content, form)
     if not asks and form == "may" and _asks_leave(kept, content):
         asks = {"safe"}
+    if "may_have" in asks:
+        asks = asks - {"may_have"} | ({"safe"} if _asks_leave(kept, content) or _undergone(content) else set())
+    if (
+        not asks - {"which"}
+        and form != "open"
+        and any(item.key == "because of" for item in content)
+        and has_agent(kept)
+    ):
+        asks = {"cause"}
     if "side_effect_of" in asks:
         asks = asks - {"side_effect_of"} | {"cause"}
-    if has_agent(kept) and "cause" in asks:
+    if has_agent(kept) and _as_effect(items):
         asks = asks - {"side_effects", "complications"}
-    asks, kept = _interaction(_settled(asks, content), kept)
+    asks, kept = _interaction(settled(asks, content), kept)
     asks |= _repeated(items)
     if form == "open":
         return sorted(asks or {"which"}), kept
@@ -97,6 +107,10 @@ def _unwrapped(asks: set[str], items: Sequence[Item], content: Sequence[Item], f
     return asks - {"should", "must"} if form != "open" else asks
 
 
+def _undergone(content: Sequence[Item]) -> bool:
+    return any(item.type == "finding" and item.key in vocabulary().procedures for item in content)
+
+
 def _asks_leave(items: Sequence[Item], content: Sequence[Item]) -> bool:
     """Tell "can A be taken" and "can people with B fly" from "can A raise B" and "can B come back"."""
     if has_agent(items):
@@ -110,32 +124,16 @@ def _listed_first(items: Sequence[Item]) -> bool:
     return "cause" in keys and bool(_EFFECTS & set(keys[: keys.index("cause")]))
 
 
+def _as_effect(items: Sequence[Item]) -> bool:
+    """Tell `can A cause B as a side effect` from `what are the complications of B caused by A`."""
+    keys = [item.key for item in items if item.type == "ask"]
+    return "cause" in keys and not _EFFECTS & set(keys[: keys.index("cause")])
+
+
 def _repeated(items: Sequence[Item]) -> set[str]:
     """A kind named twice is asked about itself: "how to prevent" is not "how to prevent lowering the risk"."""
     counted = Counter(item.key for item in items if item.type == "ask")
     return {f"{kind} twice" for kind, times in counted.items() if times > 1 and kind in _REPEATED}
-
-
-def _settled(asks: set[str], content: Sequence[Item]) -> set[str]:
-    """Read what the content says about the question."""
-    types = {item.type for item in content}
-    keys = {item.key for item in content}
-    if "dose_can" in asks:
-        # "how much can I take in a day" asks for the most; without a period, for the dose.
-        asks = asks - {"dose_can"} | ({"dose", "maximum"} if "frequency" in types else {"dose"})
-    if "maximum" in keys and "drug" in types and asks <= {"safe", "definition", "dose", "which", "maximum"}:
-        asks = {"dose", "maximum"}
-    if asks == {"how_long"} and "period" in keys:
-        return {"which"}
-    if "contagious" in asks and asks & _LENGTHS:
-        return asks - _LENGTHS | {"how_long"}
-    if asks <= {"definition", "which"} and "lab" in types and "normal" in keys:
-        return {"normal_range"}
-    if asks == {"definition"} and len(content) > 1 and "word" in types:
-        return {"which"}
-    if asks in ({"indication"}, {"indication", "which"}) and "finding" in types and "drug" not in types:
-        return asks - {"indication"} | {"treatment"}
-    return asks
 
 
 def _interaction(asks: set[str], content: list[Item]) -> tuple[set[str], list[Item]]:

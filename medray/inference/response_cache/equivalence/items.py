@@ -22,6 +22,8 @@ _PRONOUNS: Final = {"he": "male", "him": "male", "his": "male", "she": "female",
 
 
 _RAISED: Final = {"high": "increase", "low": "decrease"}
+_TYPED: Final = frozenset({"type 1 diabetes", "type 2 diabetes"})
+_AFTER_LEFT: Final = frozenset({"in", "on", "at", "for", "after", "alone"})
 _DOCTORS_DO: Final = frozenset({"do", "would", "by", "can", "should", "will", "may", "could"})
 _TAGGED: Final = frozenset({"it", "they", "he", "she", "there", "you", "that"})
 _WHETHER: Final = ("be it true", "be it right", "be it correct", "be it so", "true that", "be it case", "be it fact")
@@ -40,6 +42,7 @@ def items_of(question: str, lexicon: Lexicon | None = None) -> list[Item]:
     whole = _without_tag(tokenize(question))
     tokens = without_courtesy(whole)
     units = parse_tokens(tokens, lexicon)
+    units = _shared_type(units)
     form = _form([token.normal for token in tokens])
     if form == "open" and " ".join([token.normal for token in whole[:4]]).startswith(_WHETHER):
         form = "polar"
@@ -82,13 +85,30 @@ def items_of(question: str, lexicon: Lexicon | None = None) -> list[Item]:
 
 
 def _passive(items: list[Item]) -> list[Item]:
-    """Read "is raised by" as what raises, not as what is high."""
-    return [
-        item._replace(key=_RAISED[item.key])
-        if item.type == "direction" and item.key in _RAISED and "by" in follows.before
-        else item
-        for item, follows in zip(items, [*items[1:], items[-1]], strict=True)
-    ]
+    """Read "is raised by" as what raises, not as what is high; "is left by" as what leaves, not as a side."""
+    out: list[Item] = []
+    for item, follows in zip(items, [*items[1:], items[-1]], strict=True):
+        if item.type == "direction" and item.key in _RAISED and "by" in follows.before:
+            out.append(item._replace(key=_RAISED[item.key]))
+        elif item.key == "left" and (
+            "by" in follows.before or ("be" in item.before and _AFTER_LEFT & set(follows.before))
+        ):
+            out.append(item._replace(type="word", key="leave"))
+        else:
+            out.append(item)
+    return out
+
+
+def _shared_type(units: Sequence[Unit]) -> list[Unit]:
+    """Give `type 1 and type 2 diabetes` the noun that it writes once."""
+    out = list(units)
+    for at in range(len(out) - 3):
+        kind, number, joint, named = out[at : at + 4]
+        whole = f"type {number.normal} diabetes"
+        if kind.normal == "type" and number.type == "number" and named.type == "finding" and named.normal in _TYPED:
+            out[at : at + 2] = [Unit("finding", whole, kind.start, number.end)]
+            return _shared_type(out) if joint.type == "word" else list(units)
+    return out
 
 
 def _without_tag(tokens: list[Token]) -> list[Token]:

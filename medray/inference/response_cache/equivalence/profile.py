@@ -43,14 +43,16 @@ def profile(question: str, lexicon: Lexicon | None = None) -> Profile:
         number=_sorted(_keys(content, "number")),
         negation=_sorted(bindings(content, "negation")),
         direction=_sorted(
-            key for key in bindings(content, "direction") if not (key == "maximum" and "maximum" in asks)
+            key
+            for key in bindings(content, "direction")
+            if not ((key == "maximum" and "maximum" in asks) or ("recovery" in asks and key.startswith("after>")))
         ),
         population=_population(content),
         route=_sorted(_keys(content, "route")),
         form=_sorted(_keys(content, "form")),
         frequency=_sorted(_keys(content, "frequency")),
         duration=_sorted(_keys(content, "duration")),
-        laterality=_sorted(_keys(content, "laterality")),
+        laterality=_sorted(_sides(content)),
         time=_sorted(_keys(content, "time")),
         type=_sorted(bindings(content, "type")),
         unaccounted=_sorted(_words(content)),
@@ -64,6 +66,12 @@ def _sorted(keys: Iterable[str]) -> Keys:
 
 def _keys(items: Sequence[Item], *types: str) -> list[str]:
     return [item.key for item in items if item.type in types]
+
+
+def _sides(items: Sequence[Item]) -> list[str]:
+    """Sides; where both stand in one question, each with what it is a side of."""
+    sides = _keys(items, "laterality")
+    return bindings(items, "laterality") if len(set(sides)) > 1 else sides
 
 
 def _words(items: Sequence[Item]) -> list[str]:

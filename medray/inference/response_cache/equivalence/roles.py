@@ -24,8 +24,8 @@ from medray.inference.response_cache.equivalence.vocabulary import vocabulary
 
 _ATTRIBUTES: Final = (*VALUES, "frequency", "route", "form", "time", "laterality", "type", "direction", "negation")
 _SIDE_BY_SIDE: Final = frozenset({
-    "interaction", "difference", "better", "safe", "unsafe", "side_effects", "definition", "treatment", "risks", "which",
-    "polar",
+    "interaction", "difference", "better", "safe", "unsafe", "side_effects", "definition", "treatment", "risks",
+    "which", "polar",
 })  # fmt: skip
 _ACTING: Final = frozenset({"increase", "decrease", "worsen", "improve", "switch", "replace", "lead to"})
 _CONTEXT: Final = frozenset({"with", "in", "while", "during", "who", "whose"})
@@ -48,7 +48,7 @@ def roles(asks: Sequence[str], items: Sequence[Item]) -> Keys:
     found += _order("values", [item for item in content if item.type in VALUES], content, free=False)
     done = [key for key in actions(items) if "cause" in asks or not (key.startswith("cause:") and key.endswith(">"))]
     found += _conditions(content, acted=bool(done))
-    found += _purpose(asks, content)
+    found += _purpose(asks, items)
     found += done
     found += _layout(content)
     found += _people(content)
@@ -71,7 +71,11 @@ def _moved(content: Sequence[Item]) -> list[str]:
     """Words that give their neighbours different roles; `to` does so only beside a word of change."""
     keys = [item.key for item in content if item.type == "relation"]
     change = {"switch", "replace"} & set(keys) or {"from", "to"} <= set(keys)
-    found = [f"relation:{key}" for key in sorted(keys) if key not in ("to", "from") or change]
+    found = [
+        f"relation:{key}"
+        for key in sorted(keys)
+        if key not in ("to", "from", "because of") or (change and key != "because of")
+    ]
     if change or {"instead of", "than", "then"} & set(keys):
         found.append(f"moved:{'>'.join(item.key for item in content if item.type in THINGS)}")
     return found
@@ -118,11 +122,15 @@ def _conditions(content: Sequence[Item], *, acted: bool) -> list[str]:
     return _order("conditions", [item for item in content if is_condition(item)], content, free=False)
 
 
-def _purpose(asks: Sequence[str], content: Sequence[Item]) -> list[str]:
+def _purpose(asks: Sequence[str], items: Sequence[Item]) -> list[str]:
     """Tell what a medicine may be taken for from what someone has who may take it."""
-    if not (_ALLOWED & set(asks) and any(item.type in DRUGS for item in content)):
+    if not (_ALLOWED & set(asks) and any(item.type in DRUGS for item in items)):
         return []
-    return sorted(f"for:{item.key}" for item in content if is_condition(item) and item.before[-1:] == ("for",))
+    ills = [item for item in items if is_condition(item)]
+    taken_for = {f"for:{item.key}" for item in ills if item.before[-1:] == ("for",)}
+    got = {f"get:{item.key}" for item in ills if "get" in item.before}
+    got |= {f"get:{b.key}" for a, b in pairwise(items) if (a.type, a.key) == ("ask", "may_have") and is_condition(b)}
+    return sorted(taken_for | got)
 
 
 def _layout(content: Sequence[Item]) -> list[str]:

@@ -27,7 +27,7 @@ class CacheBenchConfig(Config):
 def bench(config: CacheBenchConfig, request: Request) -> None:
     """Run the job and say which goals were met."""
     from medray.inference.response_cache.measuring import folder, latency
-    from medray.inference.response_cache.measuring.latency_page import goals, render
+    from medray.inference.response_cache.measuring.latency_page import goals
 
     with work_folder(request.out) as work:
         look_ups = latency.measure(work / "look-ups", config.entries, config.lookups, config.embedders, config.seed)
@@ -36,7 +36,7 @@ def bench(config: CacheBenchConfig, request: Request) -> None:
     result = {"look_ups": look_ups, "large": large, "provenance": made}
     for goal in goals(result):
         print(f"{goal.what}: {goal.measured:.3g} {goal.unit} (below {goal.below:.3g}: {'yes' if goal.met else 'NO'})")
-    write(request.out, "cache_latency", result, render)
+    write(request.out, "cache_latency.json", result)
 
 
 main = partial(run, "cache_bench", CacheBenchConfig, bench)

@@ -3,6 +3,7 @@
 Needs a few GB in DIR for a while and, for the embedder `minilm`, that it was pulled. A run is short and starts anew.
 """
 
+import os
 import sys
 from functools import partial
 
@@ -29,11 +30,12 @@ def bench(config: CacheBenchConfig, request: Request) -> None:
     from medray.inference.response_cache.measuring import folder, latency
     from medray.inference.response_cache.measuring.latency_page import goals
 
+    load = os.getloadavg()[0]
     with work_folder(request.out) as work:
         look_ups = latency.measure(work / "look-ups", config.entries, config.lookups, config.embedders, config.seed)
         large = folder.measure(work / "large", config.large_entries, config.lookups, config.seed)
     made = provenance(seed=config.seed, config_hash=config_hash(config), command=request.command)
-    result = {"look_ups": look_ups, "large": large, "provenance": made}
+    result = {"look_ups": look_ups, "large": large, "load_before": load, "provenance": made}
     for goal in goals(result):
         print(f"{goal.what}: {goal.measured:.3g} {goal.unit} (below {goal.below:.3g}: {'yes' if goal.met else 'NO'})")
     write(request.out, "cache_latency.json", result)

@@ -195,7 +195,7 @@ class ResponseCache:
         if found is None:
             return None
         if found.tier == "disk":
-            self._tiers.promote(found.entry, findable=True)
+            self._tiers.promote(found.entry, findable=True, described=found.described)
         else:
             self._tiers.memory.get(found.entry.key)  # counts as a hit of that entry
         if self._auditor is not None:

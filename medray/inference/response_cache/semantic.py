@@ -1,14 +1,14 @@
 """Finding stored questions that mean the same: candidates by Eq. 8 within a scope, decided by clinical equivalence.
 
 A question becomes a `View` (profile, terms, vector) once. The scope's index proposes neighbours, those above the
-threshold are compared with the question, best first, and the first without a single reason against it is returned. A
-second opinion, if given, may only veto. What other processes wrote is read into the index by a background thread,
-newest first; until then it is missed, never served wrongly.
+threshold are compared with the question, best first and those in memory before those on disk, and the first without a
+single reason against it is returned. A second opinion, if given, may only veto. What other processes wrote is read into
+the index by a background thread, newest first; until then it is missed, never served wrongly.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final, NamedTuple
 
 from medray.inference.response_cache.calibration import Weights
@@ -47,15 +47,9 @@ class Found(NamedTuple):
     """An equivalent stored question's entry."""
 
     entry: Entry
+    described: Described
     tier: Tier
     similarity: float
-
-
-class _Candidate(NamedTuple):
-    similarity: float
-    entry: Entry
-    profile: Any
-    tier: Tier
 
 
 class SemanticLookup:
@@ -124,22 +118,36 @@ class SemanticLookup:
         self._partitions.remove(entry.scope, entry.key)
 
     def find(self, view: View, scope: bytes, usable: Callable[[Entry], bool]) -> Found | None:
-        """Return the most similar entry of the scope that is equivalent and usable.
+        """Return an entry of the scope that is similar, equivalent and usable: of those in memory the most similar.
 
         Questions in which nothing is recognised have nothing to be compared by, so they find nothing.
         """
         if not view.terms:
             return None
         self._catch_up(scope)
-        candidates = sorted(self._candidates(view, scope), key=lambda found: found.similarity, reverse=True)
-        for candidate in candidates:
-            if self._equivalence.compare(view.profile, candidate.profile):
+        here: list[Found] = []
+        elsewhere: list[tuple[bytes, float]] = []
+        for key, cosine in self._neighbours_of(view, scope):
+            resident = self._memory.get(key, touch=False)
+            if resident is None or resident.profile is None:
+                elsewhere.append((key, cosine))
                 continue
-            if self._veto is not None and self._veto(view.question, candidate.entry.question):
-                continue
-            if usable(candidate.entry):
-                return Found(candidate.entry, candidate.tier, candidate.similarity)
-        return None
+            described = Described(resident.profile, resident.terms)
+            here.append(Found(resident.entry, described, "memory", self._similarity(view, described, cosine)))
+        here.sort(key=lambda found: found.similarity, reverse=True)
+        on_disk = (self._read(view, scope, *candidate) for candidate in elsewhere[:_DISK_CANDIDATES])
+        candidates = chain(here, (found for found in on_disk if found is not None))
+        return next((found for found in candidates if self._fits(view, scope, found, usable)), None)
+
+    def _fits(self, view: View, scope: bytes, found: Found, usable: Callable[[Entry], bool]) -> bool:
+        """Tell whether a candidate may answer; the cheapest question first, what is served last."""
+        if found.similarity < self._weights.threshold or found.entry.scope != scope:
+            return False
+        if self._equivalence.compare(view.profile, found.described.profile):
+            return False
+        if self._veto is not None and self._veto(view.question, found.entry.question):
+            return False
+        return usable(found.entry)
 
     def wait_until_filled(self) -> None:
         """Wait until the background thread has nothing to do."""
@@ -154,35 +162,23 @@ class SemanticLookup:
     def _terms(self, question: str, profile: Any) -> frozenset[str]:
         return self._equivalence.terms(question, profile) if self._embedder.reads_terms else words(question)
 
-    def _candidates(self, view: View, scope: bytes) -> Iterator[_Candidate]:
-        weight, threshold = self._weights.jaccard_weight, self._weights.threshold
-        reads_left = _DISK_CANDIDATES
-        for key, cosine in self._partitions.search(scope, view.vector, self._neighbours):
-            if similarity(weight, 1.0, cosine) < threshold:
-                break  # nearest first: no later one can reach the threshold with all terms in common
-            resident = self._memory.get(key, touch=False)
-            if resident is not None and resident.profile is not None:
-                found = _Candidate(0.0, resident.entry, resident.profile, "memory")
-                terms = resident.terms
-            elif reads_left:
-                reads_left -= 1
-                read = self._read(scope, key)
-                if read is None:
-                    continue
-                found, terms = read
-            else:
-                continue
-            value = similarity(weight, jaccard(view.terms, terms), cosine)
-            if value >= threshold and found.entry.scope == scope:
-                yield found._replace(similarity=value)
+    def _similarity(self, view: View, described: Described, cosine: float) -> float:
+        return similarity(self._weights.jaccard_weight, jaccard(view.terms, described.terms), cosine)
 
-    def _read(self, scope: bytes, key: bytes) -> tuple[_Candidate, frozenset[str]] | None:
+    def _neighbours_of(self, view: View, scope: bytes) -> Iterator[tuple[bytes, float]]:
+        """Yield nearest keys with their cosines, as long as with all terms in common they could reach the threshold."""
+        for key, cosine in self._partitions.search(scope, view.vector, self._neighbours):
+            if similarity(self._weights.jaccard_weight, 1.0, cosine) < self._weights.threshold:
+                return
+            yield key, cosine
+
+    def _read(self, view: View, scope: bytes, key: bytes, cosine: float) -> Found | None:
         entry = self._disk.get(key) if self._disk is not None else None
         if entry is None:
             self._partitions.remove(scope, key)  # evicted or removed, here or by another process
             return None
-        profile, terms = self.describe(entry.question)
-        return _Candidate(0.0, entry, profile, "disk"), terms
+        described = self.describe(entry.question)
+        return Found(entry, described, "disk", self._similarity(view, described, cosine))
 
     def _catch_up(self, scope: bytes) -> None:
         """Ask for what was written to the scope since, by this or another process."""

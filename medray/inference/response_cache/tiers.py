@@ -73,10 +73,9 @@ class Tiers:
             embedder = self.semantic.embedder if self.semantic is not None else ""
             self.writer.put(Record(entry, view.vector if view is not None else None, embedder))
 
-    def promote(self, entry: Entry, *, findable: bool) -> None:
+    def promote(self, entry: Entry, *, findable: bool, described: Described | None = None) -> None:
         """Put an entry from disk into memory. Its vector comes from disk as well, in the background."""
-        described = None
-        if self.semantic is not None and findable:
+        if self.semantic is not None and findable and described is None:
             try:
                 described = self.semantic.describe(entry.question)
             except Exception as error:  # in memory for exact matches alone

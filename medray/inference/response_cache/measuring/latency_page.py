@@ -46,7 +46,8 @@ def render(result: Mapping[str, Any]) -> str:
             "",
             "Whole `lookup` calls on one thread, one after the other, screening included; the cache has its defaults "
             f"and holds {look_ups['entries']:,} entries in one scope, on disk and as far as they fit in memory. The "
-            "files of the disk tier are in the system's page cache, as after a while of use.",
+            "files of the disk tier are in the system's page cache, as after a while of use. The machine is shared: "
+            f"its load before the run was {result['load_before']:.2f}.",
             "",
             markdown_table(["goal", "measured", "bound", "unit", "met"], _goal_rows(result)),
             "## Look-ups",
@@ -109,8 +110,8 @@ def _large(large: Mapping[str, Any]) -> str:
         f"(median) and {_ms(large, 'p99_ms')} (99th percentile). With more looked up than fits, memory held "
         f"{large['memory_mb']:.1f} of {large['memory_bound_mb']:.1f} MB and the index {large['vectors']:,} of "
         f"{large['max_vectors']:,} vectors; the process's own memory grew by {large['own_growth_mb']:.1f} MB "
-        f"(bound of both together: {large['own_bound_mb']:.1f} MB). Beside that, {large['mapped_growth_mb']:,.0f} MB of "
-        "the file were mapped and resident: pages that the system takes back when it needs them.\n"
+        f"(bound of both together: {large['own_bound_mb']:.1f} MB). Beside that, {large['mapped_growth_mb']:,.0f} MB "
+        "of the file were mapped and resident: pages that the system takes back when it needs them.\n"
     )
 
 

@@ -6,11 +6,17 @@ what the rules cannot account for is a reason. Pure and deterministic; nothing h
 storage.
 """
 
+import hashlib
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
 from medray.inference.response_cache.equivalence.comparison import compare
 from medray.inference.response_cache.equivalence.profile import profile
 from medray.inference.response_cache.equivalence.schema import KINDS, Kind, Profile, Reason
-from medray.inference.response_cache.equivalence.vocabulary import vocabulary
-from medray.knowledge.entities import Lexicon
+
+_RULES: Final = "medray.inference.response_cache.equivalence"
+_ENTITIES: Final = "medray.knowledge.entities"
 
 __all__ = ["KINDS", "Kind", "Profile", "Reason", "compare", "differences", "profile", "rules_version"]
 
@@ -20,6 +26,12 @@ def differences(first: str, second: str) -> list[str]:
     return [str(reason) for reason in compare(profile(first), profile(second))]
 
 
+@cache
 def rules_version() -> str:
-    """Name the rules and lexicons: profiles stored under another version must be computed again."""
-    return f"{vocabulary().version}-{Lexicon.load().content_hash}"
+    """Name the rules, word lists and lexicons: profiles stored under another version must be computed again."""
+    digest = hashlib.sha256()
+    for package in (_RULES, _ENTITIES, f"{_ENTITIES}.data"):
+        for file in sorted(files(package).iterdir(), key=lambda entry: entry.name):
+            if file.name.endswith((".py", ".yaml", ".txt")):
+                digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]

@@ -94,6 +94,7 @@ def asked(items: Sequence[Item]) -> tuple[list[str], list[Item]]:
 
 def _unwrapped(asks: set[str], items: Sequence[Item], content: Sequence[Item], form: str) -> set[str]:
     """Drop the kinds that only wrap another: "what is the cause", "how is it treated", "should it be stored"."""
+    twofold = {"how", "definition"} <= asks
     for kind, wrapping in _ABSORBED.items():
         if kind in asks:
             asks = asks - wrapping
@@ -102,7 +103,7 @@ def _unwrapped(asks: set[str], items: Sequence[Item], content: Sequence[Item], f
     for wrapping_kind in ("definition", "should", "must", "which"):
         if len(asks) > 1:
             asks = asks - {wrapping_kind}
-    if len(asks) > 1 and not asks & _HOW_COUNTS:
+    if len(asks) > 1 and not asks & _HOW_COUNTS and not twofold:
         asks = asks - {"how"}
     return asks - {"should", "must"} if form != "open" else asks
 

@@ -1,6 +1,5 @@
 """Compare two profiles: every element that differs is a reason. Pure, no text, microseconds."""
 
-from collections import Counter
 from typing import Final, cast
 
 from medray.inference.response_cache.equivalence.schema import Keys, Kind, Profile, Reason
@@ -39,7 +38,22 @@ def compare(first: Profile, second: Profile) -> list[Reason]:
 
 def _detail(field: str, a: Keys, b: Keys) -> str:
     """Say how they differ in counts: a reason may reach a log, so it never holds a word of a question."""
-    only = sorted((sum((Counter(a) - Counter(b)).values()), sum((Counter(b) - Counter(a)).values())))
-    if only == [0, 0]:
+    here, there = _count(a, b), _count(b, a)
+    if not here and not there:
         return f"the {_NAMES[field]} stand in another order"
+    only = (min(here, there), max(here, there))
     return f"the {_NAMES[field]} differ ({only[1]} in one question, {only[0]} in the other)"
+
+
+def _count(a: Keys, b: Keys) -> int:
+    """Return how many of `a` are not in `b`, repeated ones counted."""
+    if not b:
+        return len(a)
+    left = list(b)
+    more = 0
+    for key in a:
+        if key in left:
+            left.remove(key)
+        else:
+            more += 1
+    return more

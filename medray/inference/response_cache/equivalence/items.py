@@ -67,8 +67,9 @@ def items_of(question: str, lexicon: Lexicon | None = None) -> list[Item]:
                 continue
         at += 1
         if unit.type in ("word", "unit"):
+            likened = unit.normal == "like" and bool(items) and not before  # "Larsen-like syndrome"
             relative = unit.normal in _RELATIVE and bool(items) and not (before and before[-1] == BREAK)
-            if relative or (unit.normal in known.grammar and unit.normal not in _PRONOUNS):
+            if relative or (unit.normal in known.grammar and unit.normal not in _PRONOUNS and not likened):
                 before.append(unit.normal)
                 continue
             sex = _PRONOUNS.get(unit.normal)

@@ -52,7 +52,7 @@ def profile(question: str, lexicon: Lexicon | None = None) -> Profile:
         form=_sorted(_keys(content, "form")),
         frequency=_sorted(_keys(content, "frequency")),
         duration=_sorted(_keys(content, "duration")),
-        laterality=_sorted(_sides(content)),
+        laterality=_sorted(_keys(content, "laterality")),
         time=_sorted(_keys(content, "time")),
         type=_sorted(bindings(content, "type")),
         unaccounted=_sorted(_words(content)),
@@ -66,12 +66,6 @@ def _sorted(keys: Iterable[str]) -> Keys:
 
 def _keys(items: Sequence[Item], *types: str) -> list[str]:
     return [item.key for item in items if item.type in types]
-
-
-def _sides(items: Sequence[Item]) -> list[str]:
-    """Sides; where both stand in one question, each with what it is a side of."""
-    sides = _keys(items, "laterality")
-    return bindings(items, "laterality") if len(set(sides)) > 1 else sides
 
 
 def _words(items: Sequence[Item]) -> list[str]:

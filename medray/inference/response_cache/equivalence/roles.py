@@ -34,6 +34,7 @@ _STATES: Final = frozenset({
     "trying to conceive",
 })  # fmt: skip
 _ALLOWED: Final = frozenset({"safe", "unsafe", "should", "interaction", "risks"})
+_COMPARING: Final = frozenset({"difference", "better"})
 _GIVING: Final = frozenset({"recovery", "efficacy", "prevention", "protect"})
 _JOINED: Final = frozenset({"and", "or"})
 
@@ -47,14 +48,19 @@ def roles(asks: Sequence[str], items: Sequence[Item]) -> Keys:
     found += _order("drugs", [item for item in content if item.type in DRUGS], content, free=free)
     found += _order("values", [item for item in content if item.type in VALUES], content, free=False)
     done = [key for key in actions(items) if "cause" in asks or not (key.startswith("cause:") and key.endswith(">"))]
-    found += _conditions(content, acted=bool(done))
+    found += _conditions(content, acted=bool(done), free=_compares(asks))
     found += _purpose(asks, items)
     found += done
     found += _layout(content)
     found += _people(content)
+    found += _sides(content)
     found += _alternatives(asks, content)
     found += _letters(content)
     return tuple(found)
+
+
+def _compares(asks: Sequence[str]) -> bool:
+    return bool(_COMPARING & set(asks)) and set(asks) <= _COMPARING | {"polar"}
 
 
 def _acting(content: Sequence[Item]) -> bool:
@@ -99,7 +105,7 @@ def _order(name: str, kept: Sequence[Item], content: Sequence[Item], *, free: bo
     return [f"{name}:{'>'.join(keys)}"]
 
 
-def _conditions(content: Sequence[Item], *, acted: bool) -> list[str]:
+def _conditions(content: Sequence[Item], *, acted: bool, free: bool) -> list[str]:
     """Say of several conditions which one is the setting of the other: by preposition, else by order."""
     labels: dict[str, bool] = {}
     inside = False
@@ -117,9 +123,9 @@ def _conditions(content: Sequence[Item], *, acted: bool) -> list[str]:
     if len(labels) == 2 and len(felt) == 1:
         (ill,) = labels.keys() - set(felt)
         return [f"context:{felt[0]}"] if labels[felt[0]] and not labels[ill] else []
-    if len(set(labels.values())) == 2:
+    if len(set(labels.values())) == 2 and not free:
         return [f"context:{key}" for key in sorted(labels) if labels[key]]
-    return _order("conditions", [item for item in content if is_condition(item)], content, free=False)
+    return _order("conditions", [item for item in content if is_condition(item)], content, free=free)
 
 
 def _purpose(asks: Sequence[str], items: Sequence[Item]) -> list[str]:
@@ -152,6 +158,13 @@ def _people(content: Sequence[Item]) -> list[str]:
         return []
     kept = (*PEOPLE, *DRUGS, *FINDINGS, "word", "negation", "pronoun", "direction", "type")
     return [f"people:{'>'.join(item.key for item in content if item.type in kept)}"]
+
+
+def _sides(content: Sequence[Item]) -> list[str]:
+    """With two sides, what is on which matters: keep the order of everything."""
+    if len({item.key for item in content if item.type == "laterality"}) < 2:
+        return []
+    return [f"sides:{'>'.join(item.key for item in content if item.type in (*THINGS, 'laterality'))}"]
 
 
 def _letters(content: Sequence[Item]) -> list[str]:

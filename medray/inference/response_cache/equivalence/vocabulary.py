@@ -23,7 +23,6 @@ class Vocabulary(NamedTuple):
     `procedures` and `symptoms` are canonical findings that are no disease.
     """
 
-    version: str
     grammar: frozenset[str]
     synonyms: dict[str, str]
     longest: int
@@ -43,7 +42,6 @@ def vocabulary() -> Vocabulary:
     }
     courtesy = sorted({_key(phrase) for phrase in _phrases(data["courtesy"])} - {""})
     return Vocabulary(
-        version=data["version"],
         grammar=frozenset(_key(word) for word in _phrases(data["function"])) | {"one"},  # by itself it is read as 1
         synonyms=synonyms,
         longest=max(len(key.split(" ")) for key in synonyms),

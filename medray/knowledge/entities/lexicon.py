@@ -156,12 +156,15 @@ def _add(phrases: dict[str, Concept], unit_type: UnitType, table: Table, source:
 def _with_levels(table: Table) -> Table:
     """Add to `high potassium` its other wordings: raised, elevated, increased; potassium level."""
     return {
-        canonical: list(dict.fromkeys([*names, *(other for name in names for other in _levels(name))]))
+        canonical: list(dict.fromkeys([*names, *(other for name in (canonical, *names) for other in _levels(name))]))
         for canonical, names in table.items()
     }
 
 
 def _levels(name: str) -> list[str]:
+    lacking = name.removesuffix(" deficiency")
+    if lacking != name:
+        return [f"lack of {lacking}", f"deficiency of {lacking}", f"low {lacking}", f"{lacking} deficient"]
     first, _, measured = name.partition(" ")
     if first not in _LEVELS or not measured:
         return []

@@ -29,7 +29,7 @@ _ACTIVITIES: Final = frozenset({
 })  # fmt: skip
 """What people ask leave for."""
 _MIX: Final = frozenset({"combine"})
-_TAKEN: Final = frozenset({"alcohol", "grapefruit", "caffeine", "cannabis"})
+_TAKEN: Final = frozenset({"alcohol", "grapefruit", "caffeine", "cannabis", "green tea", "cranberry"})
 """Things that one drinks or smokes beside a medicine; the verb says nothing more."""
 _SAME: Final = {"what": "which"}
 _ABSORBED: Final[dict[str, frozenset[str]]] = {
@@ -51,6 +51,13 @@ _ABSORBED: Final[dict[str, frozenset[str]]] = {
     "normal_range": frozenset({"definition"}),
     "frequency": frozenset({"monitoring", "tests"}),
     "wait": frozenset({"dose", "how_long"}),
+    "elimination": frozenset({"how_long", "definition"}),
+    "lasting": frozenset({"how_long"}),
+    "recovery": frozenset({"how_long", "course", "lasting", "wait", "when"}),
+    "onset": frozenset({"how_long", "when"}),
+    "accuracy": frozenset({"how", "definition"}),
+    "severity": frozenset({"how", "definition"}),
+    "how_safe": frozenset({"how", "safe"}),
     "addictive": frozenset({"safe"}),
     "contagious": frozenset({"safe"}),
     "overdose": frozenset({"safe"}),
@@ -71,7 +78,9 @@ def asked(items: Sequence[Item]) -> tuple[list[str], list[Item]]:
     asks = _unwrapped(asks, items, content, form)
     if not asks and form == "may" and _asks_leave(kept, content):
         asks = {"safe"}
-    if "may_have" in asks:
+    if "may_have" in asks and len(asks) > 1:
+        asks = asks - {"may_have"}
+    elif "may_have" in asks:
         asks = asks - {"may_have"} | ({"safe"} if _asks_leave(kept, content) or _undergone(content) else set())
     if (
         not asks - {"which"}

@@ -34,6 +34,7 @@ _STATES: Final = frozenset({
     "trying to conceive",
 })  # fmt: skip
 _ALLOWED: Final = frozenset({"safe", "unsafe", "should", "interaction", "risks"})
+_SPREADS: Final = frozenset({"spread", "pass", "transmit", "move", "radiate", "metastasize", "travel"})
 _COMPARING: Final = frozenset({"difference", "better"})
 _GIVING: Final = frozenset({"recovery", "efficacy", "prevention", "protect"})
 _JOINED: Final = frozenset({"and", "or"})
@@ -76,7 +77,8 @@ _EVENTS: Final = frozenset({"before", "after"})
 def _moved(content: Sequence[Item]) -> list[str]:
     """Words that give their neighbours different roles; `to` does so only beside a word of change."""
     keys = [item.key for item in content if item.type == "relation"]
-    change = {"switch", "replace"} & set(keys) or {"from", "to"} <= set(keys)
+    spreads = "to" in keys and bool(_SPREADS & {item.key for item in content})
+    change = {"switch", "replace"} & set(keys) or {"from", "to"} <= set(keys) or spreads
     found = [
         f"relation:{key}"
         for key in sorted(keys)

@@ -49,7 +49,9 @@ def _effect(asks: frozenset[str], content: _Content) -> frozenset[str]:
 
 def _moment(asks: frozenset[str], content: _Content) -> frozenset[str]:
     """Read "when can one drive after surgery" as "how long after surgery"."""
-    if asks & _MOMENTS and "after" in content.keys:
+    if "treatment" in asks and asks & _LENGTHS:
+        return asks - _LENGTHS - {"treatment"} | {"course"}
+    if asks & _MOMENTS and "after" in content.keys and "recovery" not in asks:
         return asks - _MOMENTS - {"safe", "what_happens"} | {"wait"}
     if asks == {"how_long"} and "period" in content.keys:
         return frozenset({"which"})

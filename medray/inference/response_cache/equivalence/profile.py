@@ -45,7 +45,7 @@ def profile(question: str, lexicon: Lexicon | None = None) -> Profile:
         direction=_sorted(
             key
             for key in bindings(content, "direction")
-            if not ((key == "maximum" and "maximum" in asks) or ("recovery" in asks and key.startswith("after>")))
+            if not ((key == "maximum" and "maximum" in asks) or (asks == ["recovery"] and key.startswith("after>")))
         ),
         population=_population(content),
         route=_sorted(_keys(content, "route")),

@@ -6,6 +6,7 @@ single reason against it is returned. A second opinion, if given, may only veto.
 the index by a background thread, newest first; until then it is missed, never served wrongly.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -21,6 +22,8 @@ from medray.inference.response_cache.index import Partitions, Vector
 from medray.inference.response_cache.memory import MemoryTier
 from medray.inference.response_cache.similarity import jaccard, similarity, words
 
+_ROWS_A_BREATH: Final = 16  # a thread that never sleeps makes look-ups wait for the interpreter, 5 ms at a time
+_BREATH_S: Final = 0.000_5
 _DISK_CANDIDATES: Final = 6  # each costs a read, a decryption and a profile
 
 Veto = Callable[[str, str], bool]
@@ -195,9 +198,11 @@ class SemanticLookup:
         known = partition.synced > 0  # then these rows are news, else they are the past
         newest = self._disk.newest_row()
         rows = self._disk.vectors_between(scope, partition.synced, newest + 1, self._embedder.name)
-        for key, vector in islice(rows, room):
+        for number, (key, vector) in enumerate(islice(rows, room)):
             if stopped():
                 return
+            if number % _ROWS_A_BREATH == 0:
+                time.sleep(_BREATH_S)
             if key not in partition:
                 self._partitions.add(scope, key, vector, youngest=known)
         partition.synced = newest

@@ -55,7 +55,18 @@ SMALL: Final = {word: value for value, word in enumerate(_ONES)} | {
 }
 SCALES: Final = {"hundred": 100, "thousand": 1000, "million": 1_000_000}
 ROMAN: Final = {"i": "1", "ii": "2", "iii": "3", "iv": "4", "v": "5", "vi": "6"}
-CAPITALS: Final = {"IM": ("intramuscular",), "HR": ("heart", "rate"), "OD": ("qd",), "US": ("usa",), "USA": ("usa",)}
+CAPITALS: Final = {
+    "IM": ("intramuscular",),
+    "HR": ("heart", "rate"),
+    "OD": ("qd",),
+    "MR": ("modified", "release"),
+    "PrEP": ("pre", "exposure", "prophylaxis"),
+    "PREP": ("pre", "exposure", "prophylaxis"),
+    "PEP": ("post", "exposure", "prophylaxis"),
+    "LP": ("lumbar", "puncture"),
+    "US": ("usa",),
+    "USA": ("usa",),
+}
 """Abbreviations that only their capitals tell from words."""
 LISTED: Final = frozenset({("hand", "foot"), ("measles", "mumps"), ("ear", "nose"), ("diphtheria", "tetanus")})
 """Neighbours of a comma that stands inside a name."""

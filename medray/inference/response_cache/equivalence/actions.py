@@ -73,10 +73,20 @@ def is_verb(item: Item) -> bool:
     return item.type == "word" and item.key in known_verbs() and item.key not in _AGENTLESS
 
 
+def is_read(item: Item) -> bool:
+    """Tell whether an item is what a clause says: a known verb, or something asked."""
+    if item.type == "ask":
+        return item.key not in ("may_have", "safe")
+    return item.type in ("direction", "relation", "negation") or (item.type == "word" and item.key in known_verbs())
+
+
 def _action(items: Sequence[Item], at: int) -> str:
     item = items[at]
     before, after, by = arguments(items, at)
     name = item.key
+    made = next((place for place, other in enumerate(before) if "make" in other.before), None)
+    if item.type == "direction" and not after and made is not None:
+        before, after = before[:made], before[made:]  # "does A make B worse"
     if name in _CAUSED_BY:
         name, before, after = "cause", after, before
     elif name == "affect" and _on(items, at):

@@ -63,7 +63,7 @@ _ABSORBED: Final[dict[str, frozenset[str]]] = {
     "overdose": frozenset({"safe"}),
     "how_to_take": frozenset({"best"}),
     "when_to_take": frozenset({"best"}),
-    "cause": frozenset({"why"}),
+    "cause": frozenset({"why", "safe"}),
     "best": frozenset({"efficacy", "better", "which", "definition"}),
 }
 
@@ -125,7 +125,7 @@ def _asks_leave(items: Sequence[Item], content: Sequence[Item]) -> bool:
     """Tell "can A be taken" and "can people with B fly" from "can A raise B" and "can B come back"."""
     if has_agent(items):
         return False
-    return any(item.type in ("drug", "drug_class") or item.key in _ACTIVITIES for item in content)
+    return any(item.type in ("drug", "drug_class", "form") or item.key in _ACTIVITIES for item in content)
 
 
 def _listed_first(items: Sequence[Item]) -> bool:

@@ -26,10 +26,14 @@ _DISEASE_ENDINGS: Final = (
 _ADJUNCT: Final = frozenset(
     {"for", "with", "in", "on", "at", "from", "into", "about", "while", "if", "when", "as", "than"}
 )
-_OPENS_ADJUNCT: Final = frozenset({
+OPENS_ADJUNCT: Final = frozenset({
     *(("direction", word) for word in ("before", "after", "during", "until", "since")),
     ("negation", "without"), ("negation", "except"),
 })  # fmt: skip
+_QUALITIES: Final = frozenset({
+    "common", "main", "young", "younger", "old", "older", "new", "correct", "clean", "regular", "long term", "usual",
+})  # fmt: skip
+"""Words that say how a thing is and never act."""
 _INSIDE: Final = frozenset({"", "of", "and", "or"})
 """Words that go on with the phrase they stand in."""
 _PRONOUNS: Final = frozenset({"it", "they", "that", "them", "one", "we", "you"})
@@ -56,15 +60,15 @@ def clause_of(items: Sequence[Item], at: int) -> tuple[int, int]:
 def arguments(items: Sequence[Item], at: int) -> tuple[list[Item], list[Item], list[Item]]:
     """Return what stands before an acting word, what after it, and what `by` names; adjuncts left out."""
     first, past = clause_of(items, at)
-    before, by = _without_adjuncts(items[first:at])
-    after, named = _without_adjuncts(items[at + 1 : past])
+    before, by = without_adjuncts(items[first:at])
+    after, named = without_adjuncts(items[at + 1 : past])
     topic = [item for item in items[:first] if item.type in ACTORS]
     if not before and first and _PRONOUNS & set(items[at].before):
         before = topic
     return before, after, by + named
 
 
-def _without_adjuncts(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
+def without_adjuncts(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
     """Return the actors outside adjuncts, and those after `by`."""
     plain: list[Item] = []
     agents: list[Item] = []
@@ -73,11 +77,15 @@ def _without_adjuncts(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
         words = set(item.before)
         if "by" in words:
             place = agents
-        elif words & _ADJUNCT or (item.type, item.key) in _OPENS_ADJUNCT or item.type == "relation":
+        elif words & _ADJUNCT or (item.type, item.key) in OPENS_ADJUNCT or item.type == "relation":
             place = None
         elif words - _INSIDE:
             place = plain
-        if place is not None and (item.type in ACTORS or (item.type in PEOPLE and place is agents)):
+        if (
+            place is not None
+            and item.key not in _QUALITIES
+            and (item.type in ACTORS or (item.type in PEOPLE and place is agents))
+        ):
             place.append(item)
     return plain, agents
 

@@ -22,6 +22,7 @@ _PRONOUNS: Final = {"he": "male", "him": "male", "his": "male", "she": "female",
 
 
 _RAISED: Final = {"high": "increase", "low": "decrease"}
+_SHORTEST_ADVERB: Final = 7
 _TYPED: Final = frozenset({"type 1 diabetes", "type 2 diabetes"})
 _AFTER_LEFT: Final = frozenset({"in", "on", "at", "for", "after", "alone"})
 _DOCTORS_DO: Final = frozenset({"do", "would", "by", "can", "should", "will", "may", "could"})
@@ -46,7 +47,6 @@ def items_of(question: str, lexicon: Lexicon | None = None) -> list[Item]:
     form = _form([token.normal for token in tokens])
     if form == "open" and " ".join([token.normal for token in whole[:4]]).startswith(_WHETHER):
         form = "polar"
-    known = vocabulary()
     items: list[Item] = []
     before: list[str] = []
     at = 0
@@ -67,13 +67,10 @@ def items_of(question: str, lexicon: Lexicon | None = None) -> list[Item]:
                 continue
         at += 1
         if unit.type in ("word", "unit"):
-            likened = unit.normal == "like" and bool(items) and not before  # "Larsen-like syndrome"
-            relative = unit.normal in _RELATIVE and bool(items) and not (before and before[-1] == BREAK)
-            if relative or (unit.normal in known.grammar and unit.normal not in _PRONOUNS and not likened):
+            if _is_grammar(unit.normal, before, first=not items):
                 before.append(unit.normal)
                 continue
-            sex = _PRONOUNS.get(unit.normal)
-            items.append(Item("pronoun", sex, tuple(before)) if sex else Item("word", unit.normal, tuple(before)))
+            items.append(_word(unit.normal, before))
         elif unit.type == "ask":
             items.extend(
                 Item("direction" if n else "ask", kind, tuple(before)) for n, kind in enumerate(unit.normal.split("+"))
@@ -83,6 +80,22 @@ def items_of(question: str, lexicon: Lexicon | None = None) -> list[Item]:
         before = []
     items.append(Item("end", form, tuple(before)))
     return _compounds(_passive(_named_once(items)))
+
+
+def _is_grammar(word: str, before: Sequence[str], *, first: bool) -> bool:
+    if word in _RELATIVE and not first and not (before and before[-1] == BREAK):
+        return True
+    if word == "like" and not first and not before:
+        return False  # "Larsen-like syndrome"
+    return word in vocabulary().grammar and word not in _PRONOUNS
+
+
+def _word(word: str, before: Sequence[str]) -> Item:
+    sex = _PRONOUNS.get(word)
+    if sex:
+        return Item("pronoun", sex, tuple(before))
+    adverb = word.endswith("ally") and len(word) > _SHORTEST_ADVERB
+    return Item("word", word.removesuffix("ly") if adverb else word, tuple(before))
 
 
 def _passive(items: list[Item]) -> list[Item]:
@@ -149,6 +162,8 @@ def _compounds(items: list[Item]) -> list[Item]:
     """Put `edema of ankle` in the order of `ankle edema`, so that both read alike."""
     out: list[Item] = []
     for item in items:
+        if item.key == "level" and out and out[-1].type == "lab" and item.before in ((), ("of",)):
+            continue  # the measurement is the level
         named = bool(out) and item.type in _NOUNS and out[-1].type in _NOUNS
         if named and item.before == ("of",):
             head = out.pop()

@@ -8,24 +8,26 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
-from medray.inference.response_cache.equivalence.actions import actions
+from medray.inference.response_cache.equivalence.actions import actions, is_read
 from medray.inference.response_cache.equivalence.bindings import VERBS
 from medray.inference.response_cache.equivalence.clauses import (
     DRUGS,
     FINDINGS,
+    OPENS_ADJUNCT,
     PEOPLE,
     THINGS,
     VALUES,
     is_condition,
+    without_adjuncts,
 )
 from medray.inference.response_cache.equivalence.items import Item
 from medray.inference.response_cache.equivalence.schema import Keys
 from medray.inference.response_cache.equivalence.vocabulary import vocabulary
+from medray.knowledge.entities.spelling import known_verbs
 
 _ATTRIBUTES: Final = (*VALUES, "frequency", "route", "form", "time", "laterality", "type", "direction", "negation")
 _SIDE_BY_SIDE: Final = frozenset({
     "interaction", "difference", "better", "safe", "unsafe", "side_effects", "definition", "treatment", "risks",
-    "which", "polar",
 })  # fmt: skip
 _ACTING: Final = frozenset({"increase", "decrease", "worsen", "improve", "switch", "replace", "lead to"})
 _CONTEXT: Final = frozenset({"with", "in", "while", "during", "who", "whose"})
@@ -35,6 +37,9 @@ _STATES: Final = frozenset({
 })  # fmt: skip
 _ALLOWED: Final = frozenset({"safe", "unsafe", "should", "interaction", "risks"})
 _SPREADS: Final = frozenset({"spread", "pass", "transmit", "move", "radiate", "metastasize", "travel"})
+_PARTICIPLE: Final = ("ed", "en", "wn", "ught")
+_OPEN: Final = frozenset({"polar", "which", "safe", "how", "why", "when", "who", "where"})
+_ABLE: Final = frozenset({"do", "can", "could", "may", "might", "will", "would", "should"})
 _COMPARING: Final = frozenset({"difference", "better"})
 _GIVING: Final = frozenset({"recovery", "efficacy", "prevention", "protect"})
 _JOINED: Final = frozenset({"and", "or"})
@@ -44,13 +49,14 @@ def roles(asks: Sequence[str], items: Sequence[Item]) -> Keys:
     """Return the roles that a question gives its elements; `items` still hold the asks, in their places."""
     content = [item for item in items if item.type not in ("ask", "end")]
     moved = _moved(content)
+    done = _told(asks, items)
     found = moved + _sources(asks, content)
-    free = not moved and set(asks) <= _SIDE_BY_SIDE and not _acting(content)
+    free = not moved and _side_by_side(asks, content) and not _acting(content)
     found += _order("drugs", [item for item in content if item.type in DRUGS], content, free=free)
     found += _order("values", [item for item in content if item.type in VALUES], content, free=False)
-    done = [key for key in actions(items) if "cause" in asks or not (key.startswith("cause:") and key.endswith(">"))]
     found += _conditions(content, acted=bool(done), free=_compares(asks))
     found += _purpose(asks, items)
+    found += _unread(asks, items)
     found += done
     found += _layout(content)
     found += _people(content)
@@ -62,6 +68,24 @@ def roles(asks: Sequence[str], items: Sequence[Item]) -> Keys:
 
 def _compares(asks: Sequence[str]) -> bool:
     return bool(_COMPARING & set(asks)) and set(asks) <= _COMPARING | {"polar"}
+
+
+def _told(asks: Sequence[str], items: Sequence[Item]) -> list[str]:
+    """Return who acts, without what only repeats the question ("which effects can A cause", "what puts at risk")."""
+    left_out = () if items[-1].key != "open" else ("symptoms:", "complications:", "risk_factors:")
+    told = [key for key in actions(items) if not key.startswith(left_out or ("\0",))]
+    return [key for key in told if "cause" in asks or not (key.startswith("cause:") and key.endswith(">"))]
+
+
+def _side_by_side(asks: Sequence[str], content: Sequence[Item]) -> bool:
+    """Tell questions about medicines together from those in which one does something to the other.
+
+    A word that stands between two medicines may be a verb that no list holds ("blunts the effect of").
+    """
+    places = [at for at, item in enumerate(content) if item.type in DRUGS]
+    between = content[places[0] : places[-1]] if places else []
+    settled = set(asks) - {"polar", "which"}
+    return bool(settled) and settled <= _SIDE_BY_SIDE and not any(item.type == "word" for item in between)
 
 
 def _acting(content: Sequence[Item]) -> bool:
@@ -78,7 +102,8 @@ def _moved(content: Sequence[Item]) -> list[str]:
     """Words that give their neighbours different roles; `to` does so only beside a word of change."""
     keys = [item.key for item in content if item.type == "relation"]
     spreads = "to" in keys and bool(_SPREADS & {item.key for item in content})
-    change = {"switch", "replace"} & set(keys) or {"from", "to"} <= set(keys) or spreads
+    goes = "from" in keys and "to" in keys[keys.index("from") :]
+    change = {"switch", "replace"} & set(keys) or goes or spreads
     found = [
         f"relation:{key}"
         for key in sorted(keys)
@@ -93,7 +118,13 @@ def _sources(asks: Sequence[str], content: Sequence[Item]) -> list[str]:
     """Say where something comes from, unless the question is about what good comes of it."""
     if _GIVING & set(asks):
         return []
-    return [f"from:{b.key}" for a, b in pairwise(content) if a.type == "relation" and a.key == "from"]
+    named = [f"from:{b.key}" for a, b in pairwise(content) if a.type == "relation" and a.key == "from"]
+    unread = [
+        f"by:{b.key}"
+        for a, b in pairwise(content)
+        if "by" in b.before and a.type == "word" and a.key.endswith(_PARTICIPLE) and a.key not in known_verbs()
+    ]
+    return named + unread
 
 
 def _order(name: str, kept: Sequence[Item], content: Sequence[Item], *, free: bool) -> list[str]:
@@ -121,13 +152,27 @@ def _conditions(content: Sequence[Item], *, acted: bool, free: bool) -> list[str
             labels.setdefault(item.key, inside)
     if len(labels) < 2 or acted:
         return []
-    felt = [key for key in labels if key in vocabulary().symptoms]
+    measured = {item.key for item in content if item.type == "lab"}
+    felt = [key for key in labels if key in vocabulary().symptoms or key in measured]
     if len(labels) == 2 and len(felt) == 1:
         (ill,) = labels.keys() - set(felt)
         return [f"context:{felt[0]}"] if labels[felt[0]] and not labels[ill] else []
     if len(set(labels.values())) == 2 and not free:
         return [f"context:{key}" for key in sorted(labels) if labels[key]]
     return _order("conditions", [item for item in content if is_condition(item)], content, free=free)
+
+
+def _unread(asks: Sequence[str], items: Sequence[Item]) -> list[str]:
+    """Keep the order of what stands in a clause whose verb no list holds: "does stress frobnicate asthma"."""
+    if set(asks) - _OPEN or any(is_read(item) for item in items):
+        return []
+    words = {word for item in items for word in item.before}
+    if not words & _ABLE or "make" in words:
+        return []
+    plain, agents = without_adjuncts(items)
+    needed = 1 if items[-1].key == "open" else 2  # "does it hurt" has nobody else to hurt
+    keys = [item.key for item in plain]
+    return [f"clause:{'>'.join(keys)}"] if len(set(keys)) > needed and not agents else []
 
 
 def _purpose(asks: Sequence[str], items: Sequence[Item]) -> list[str]:
@@ -143,6 +188,7 @@ def _purpose(asks: Sequence[str], items: Sequence[Item]) -> list[str]:
 
 def _layout(content: Sequence[Item]) -> list[str]:
     """With two medicines or two findings, each dose, time or severity belongs to one: keep the order of everything."""
+    content = [item for item in content if (item.type, item.key) not in OPENS_ADJUNCT]  # they name what follows them
     if not any(item.type in _ATTRIBUTES for item in content):
         return []
     found = {item.key for item in content if item.type in FINDINGS and is_condition(item)}

@@ -49,6 +49,9 @@ def _effect(asks: frozenset[str], content: _Content) -> frozenset[str]:
 
 def _moment(asks: frozenset[str], content: _Content) -> frozenset[str]:
     """Read "when can one drive after surgery" as "how long after surgery"."""
+    if "duration" in asks:
+        medicine = bool(content.types & {"drug", "drug_class"})
+        asks = asks - {"duration"} | {"course" if medicine and "finding" in content.types else "lasting"}
     if "treatment" in asks and asks & _LENGTHS:
         return asks - _LENGTHS - {"treatment"} | {"course"}
     if asks & _MOMENTS and "after" in content.keys and "recovery" not in asks:

@@ -44,6 +44,12 @@ APART = [
     ("What is the dose of blorvatin?", "What is the dose of blorvastin?"),
     ("Can a person with epilepsy take tramadol?", "Can a person taking tramadol get epilepsy?"),
     ("Is hemochromatosis inherited?", "Is hereditary hemochromatosis inherited?"),
+    ("Does stress frobnicate asthma?", "Does asthma frobnicate stress?"),
+    ("What does tea frobnicate?", "What frobnicates tea?"),
+    ("Is stress frobnicated by asthma?", "Is asthma frobnicated by stress?"),
+    ("Does ibuprofen blunt the effect of aspirin?", "Does aspirin blunt the effect of ibuprofen?"),
+    ("Does ibuprofen frobnicate the action of aspirin?", "Does aspirin frobnicate the action of ibuprofen?"),
+    ("What does a high CRP mean?", "What does a high CRPS mean?"),
     ("Pain on the left after surgery on the right", "Pain on the right after surgery on the left"),
 ]
 

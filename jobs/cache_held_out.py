@@ -15,23 +15,65 @@ from typing import Any, Final
 from medray.errors import DataError
 from medray.inference.response_cache.bounds import upper_bound
 from medray.inference.response_cache.equivalence import compare, profile, rules_version
-from medray.report import provenance
+from medray.report import markdown_table, provenance, provenance_line
 
 _COMMAND: Final = "python -m jobs.cache_held_out"
+PAGE: Final = Path("docs/cache-equivalence.md")
+RESULTS: Final = tuple(
+    Path(f"docs/results/cache_equivalence_{name}.json") for name in ("blind_a", "after_a", "blind_b", "after_b")
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and write the result."""
     parser = argparse.ArgumentParser(prog=_COMMAND, description=__doc__)
-    parser.add_argument("--minimal", type=Path, required=True)
-    parser.add_argument("--paraphrases", type=Path, required=True)
-    parser.add_argument("--name", required=True, help="what the set is called")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minimal", type=Path)
+    parser.add_argument("--paraphrases", type=Path)
+    parser.add_argument("--name", default="held-out", help="what the set is called")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--page-only", action="store_true", help="make the page from the results that are there")
     chosen = parser.parse_args(arguments)
+    if chosen.page_only:
+        PAGE.write_text(render([json.loads(path.read_text(encoding="utf-8")) for path in RESULTS]), encoding="utf-8")
+        return 0
+    if not (chosen.minimal and chosen.paraphrases and chosen.out):
+        parser.error("expected --minimal, --paraphrases and --out, or --page-only")
     result = measure(chosen.minimal, chosen.paraphrases, chosen.name)
     chosen.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps({name: result[name] for name in ("false_hits", "paraphrases_hit")}))
     return 0
+
+
+def render(results: Sequence[dict[str, Any]]) -> str:
+    """Return docs/cache-equivalence.md from the results, in the order given."""
+    rows = [
+        [
+            found["set"],
+            f"{found['false_hits']['hits']} of {found['false_hits']['n']}",
+            f"{found['false_hits']['bound_95']:.2%}",
+            f"{found['paraphrases_hit']['hits']} of {found['paraphrases_hit']['n']}",
+            f"{found['paraphrases_hit']['hits'] / found['paraphrases_hit']['n']:.1%}",
+            found["provenance"]["commit"],
+        ]
+        for found in results
+    ]
+    disputed = sum(found["false_hits"]["n"] - found["false_hits_undisputed"]["n"] for found in results)
+    return "\n".join(
+        [
+            "# The equivalence rules on pairs they had not seen",
+            "",
+            "Two sets of pairs were written by someone who had not seen the rules, and each was measured once before the "
+            "rules' writers read it. The goal, no false hit and 85 % of paraphrases, is met for neither as it came out: "
+            "too few paraphrases hit, and set b found one false hit (a verb that no list held, between two medicines). "
+            "The rules were then changed with the misses in view and the false hit was fixed, so the later rows are no "
+            "estimate for unseen questions; the rows `before its pairs were read` are.",
+            "",
+            markdown_table(["set", "false hits", "95 % bound", "paraphrases hit", "rate", "commit"], rows),
+            f"Rows whose label is disputed: {disputed}.",
+            "",
+            provenance_line(results[-1]),
+        ]
+    )
 
 
 def measure(minimal: Path, paraphrases: Path, name: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.cache_held_out import measure
+from jobs.cache_held_out import PAGE, RESULTS, measure, render
 from medray.errors import DataError
 from medray.inference.response_cache.equivalence import compare, profile
 
@@ -83,6 +83,20 @@ def test_the_first_figures_on_unseen_pairs_stay_as_they_came_out(root, name, fal
     first = json.loads((root / f"docs/results/cache_equivalence_blind_{name}.json").read_text())
     assert (first["false_hits"]["hits"], first["false_hits"]["n"]) == (false, 315)
     assert (first["paraphrases_hit"]["hits"], first["paraphrases_hit"]["n"]) == (found, 150)
+
+
+def test_the_page_of_unseen_pairs_is_made_from_the_results(root):
+    results = [json.loads((root / path).read_text()) for path in RESULTS]
+    assert (root / PAGE).read_text() == render(results)
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_the_later_figures_are_of_the_present_rules(root, name):
+    later = json.loads((root / f"docs/results/cache_equivalence_after_{name}.json").read_text())
+    found = measure(
+        PAIRS / f"held_out_{name}_minimal.jsonl", PAIRS / f"held_out_{name}_paraphrases.jsonl", later["set"]
+    )
+    assert {**found, "provenance": 0, "rules_version": 0} == {**later, "provenance": 0, "rules_version": 0}
 
 
 def test_a_held_out_measurement_counts_hits_both_ways(tmp_path):

@@ -63,7 +63,8 @@ def render(results: Sequence[dict[str, Any]]) -> str:
             "# The equivalence rules on pairs they had not seen",
             "",
             "Two sets of pairs were written by someone who had not seen the rules, and each was measured once before "
-            "the rules' writers read it. The goal, no false hit and 85 % of paraphrases, is met for neither: too few paraphrases hit, and set b found one false hit (a verb that no list held, between two medicines). "
+            "the rules' writers read it. The goal, no false hit and 85 % of paraphrases, is met for neither: too few "
+            "paraphrases hit, and set b found one false hit (a verb that no list held, between two medicines). "
             "The rules were then changed with the misses in view and the false hit was fixed, so the later rows are no "
             "estimate for unseen questions; the rows `before its pairs were read` are.",
             "",

@@ -30,7 +30,8 @@ class CacheReplayConfig(Config):
     pair_intents: int = Field(default=80, ge=0)
     requests: int = Field(default=600, ge=1)
     engine_calls: int = Field(default=300, ge=1)  # the replay ends when they are spent
-    computed_again: int = Field(default=20, ge=0)  # of the hits, to check what they are charged
+    computed_again_every: int = Field(default=20, ge=1)  # so many hits, to check what they are charged
+    threads: int = Field(default=1, ge=1)  # of the engine: on shared cores more than one stall each other
     exponent: float = Field(default=1.0, gt=0)
     max_tokens: int = Field(default=48, ge=1)
     stop: tuple[str, ...] = (".", "\n")
@@ -39,12 +40,15 @@ class CacheReplayConfig(Config):
 
 def replay_questions(config: CacheReplayConfig, request: Request) -> None:
     """Run the job and say the hit rate."""
+    import torch
+
     from medray.inference.factory import EngineConfig, build_engine
     from medray.inference.response_cache.measuring import traffic
     from medray.inference.response_cache.measuring.replay import replay
     from medray.inference.response_cache.measuring.replay_page import hit_rate
     from medray.inference.response_cache.safety.pairs import read_pairs
 
+    torch.set_num_threads(config.threads)
     rng = random.Random(config.seed)  # noqa: S311 - a stream to measure with
     public = traffic.medquad_intents(config.questions, config.medquad_intents, rng) if config.questions else []
     intents = [*public, *traffic.pair_intents(read_pairs(config.pairs).paraphrases, config.pair_intents, rng)]
@@ -53,12 +57,11 @@ def replay_questions(config: CacheReplayConfig, request: Request) -> None:
         islice(traffic.stream(intents, config.exponent, rng), config.requests),
         max_tokens=config.max_tokens,
         stop=config.stop,
-        seed=config.seed,
         calls=config.engine_calls,
-        again=config.computed_again,
+        again_every=config.computed_again_every,
     )
     made = provenance(seed=config.seed, config_hash=config_hash(config), command=request.command)
-    shown = {name: getattr(config, name) for name in ("model", "exponent", "max_tokens")}
+    shown = {name: getattr(config, name) for name in ("model", "exponent", "max_tokens", "threads")}
     result = {"config": shown, "intents": len(intents), "medquad_intents": len(public), **found, "provenance": made}
     print(f"hit rate {hit_rate(result):.1%} of {result['requests']} questions")
     write(request.out, "cache_replay.json", result)

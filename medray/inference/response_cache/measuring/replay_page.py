@@ -80,6 +80,9 @@ def _fairness(result: Mapping[str, Any]) -> str:
     if not again["anew"]["n"]:
         return ""
     return (
-        f"{again['anew']['n']} of the hits were computed after all: {again['anew']['mean_ms']:,.0f} ms on average, "
-        f"where {again['charged']['mean_ms']:,.0f} ms had been charged.\n"
+        f"{again['anew']['n']} of the hits were computed after all, at once: {again['anew']['mean_ms']:,.0f} ms on "
+        f"average (median {again['anew']['p50_ms']:,.0f}), where {again['charged']['mean_ms']:,.0f} ms "
+        f"(median {again['charged']['p50_ms']:,.0f}) had been charged. The engine ran on {result['config']['threads']} thread(s) "
+        f"and got {result['engine_cpu_share']:.2f} processors on average: less than its threads means that others "
+        "slowed it down.\n"
     )

@@ -121,7 +121,7 @@ INTENTS = [
 
 def run(requests, **options):
     engine = Parrot()
-    given = {"max_tokens": 9, "stop": (), "seed": 0, "calls": 100, "again": 3, **options}
+    given = {"max_tokens": 9, "stop": (), "calls": 100, "again_every": 1, **options}
     return engine, replay(engine, requests, **given)
 
 
@@ -136,7 +136,7 @@ def test_a_replay_counts_what_happened():
     assert found["hits"]["n"] == found["hits_computed_again"]["anew"]["n"] == 3
     assert len(engine.asked) == 5 + 3
     assert engine.closed
-    shown = {"model": "parrot", "exponent": 1.0, "max_tokens": 9}
+    shown = {"model": "parrot", "exponent": 1.0, "max_tokens": 9, "threads": 1}
     made = json.loads((Path(__file__).parents[4] / "docs/results/cache_safety.json").read_text())["provenance"]
     page = replay_page.render({**found, "config": shown, "intents": 4, "medquad_intents": 0, "provenance": made})
     assert "Hit rate 37.5%; 4 questions were the first of their intent, so 50.0% was possible" in page
@@ -150,7 +150,7 @@ def test_a_hit_with_another_intents_answer_is_told():
 
 def test_computations_are_bounded():
     requests = traffic.stream(INTENTS, 1.0, random.Random(0))
-    engine, found = run(requests, calls=4, again=0)
+    engine, found = run(requests, calls=4, again_every=10_000)
     assert found["engine_calls"] == len(engine.asked) == 4
 
 

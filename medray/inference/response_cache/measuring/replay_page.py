@@ -79,10 +79,10 @@ def _fairness(result: Mapping[str, Any]) -> str:
     again = result["hits_computed_again"]
     if not again["anew"]["n"]:
         return ""
+    anew, charged, threads = again["anew"], again["charged"], result["config"]["threads"]
     return (
-        f"{again['anew']['n']} of the hits were computed after all, at once: {again['anew']['mean_ms']:,.0f} ms on "
-        f"average (median {again['anew']['p50_ms']:,.0f}), where {again['charged']['mean_ms']:,.0f} ms "
-        f"(median {again['charged']['p50_ms']:,.0f}) had been charged. The engine ran on {result['config']['threads']} thread(s) "
-        f"and got {result['engine_cpu_share']:.2f} processors on average: less than its threads means that others "
-        "slowed it down.\n"
+        f"{anew['n']} of the hits were computed after all, at once: {anew['mean_ms']:,.0f} ms on average (median "
+        f"{anew['p50_ms']:,.0f}), where {charged['mean_ms']:,.0f} ms (median {charged['p50_ms']:,.0f}) had been "
+        f"charged. The engine ran on {threads} thread(s) and got {result['engine_cpu_share']:.2f} processors on "
+        "average: less than its threads means that others slowed it down.\n"
     )

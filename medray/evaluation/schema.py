@@ -13,8 +13,8 @@ class Item:
     """One question of a task.
 
     For `choice`, `options` are in the file's order and `answer_index` is the correct one's place; for `open` both are
-    empty and `answer` is the reference. `stratum` is what results are told apart by within a task (USMLE step, subject),
-    `category` the class of the question (K1).
+    empty and `answer` is the reference. `stratum` is what results are told apart by within a task (USMLE step,
+    subject), `category` the class of the question (K1).
     """
 
     id: str
@@ -34,10 +34,10 @@ class Item:
 class Outcome:
     """What one system did with one item in one order of its options: one row of `items.parquet`.
 
-    `chosen` is a place in the item's own order of options, whatever order was shown; None is unparsed (or open). `letter`
-    is the letter as shown. `scores` are named figures of this item (log-likelihoods of options as `loglikelihood/0`,
-    metrics of open answers by their names). A failed item has `status` "failed", counts as wrong and names the error's
-    type, never its text.
+    `chosen` is a place in the item's own order of options, whatever order was shown; None is unparsed (or open).
+    `letter` is the letter as shown. `scores` are named figures of this item (log-likelihoods of options as
+    `loglikelihood/0`, metrics of open answers by their names). A failed item has `status` "failed", counts as wrong and
+    names the error's type, never its text.
     """
 
     item_id: str

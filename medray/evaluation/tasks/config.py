@@ -1,9 +1,9 @@
-"""The config of what is asked: files by task name, how many items, and solved examples to show before them."""
+"""The config of what is asked: files by task name and how many items; solved examples, which scorers' configs hold."""
 
 import re
-from typing import Final, Self
+from typing import Final
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from medray.config import Config
 
@@ -27,7 +27,6 @@ class TasksConfig(Config):
     tasks: dict[str, str] = Field(default_factory=dict)
     limit: int | None = Field(default=None, ge=1)
     seed: int = 0
-    few_shot: FewShotConfig = FewShotConfig()
 
     @field_validator("tasks")
     @classmethod
@@ -35,10 +34,3 @@ class TasksConfig(Config):
         if not all(TASK_NAME.fullmatch(name) and location for name, location in value.items()):
             raise ValueError("expected task names of small letters, digits and '_', each with a file or folder")
         return value
-
-    @model_validator(mode="after")
-    def _shots_have_files(self) -> Self:
-        missing = sorted(set(self.tasks) - set(self.few_shot.files))
-        if self.few_shot.shots and missing:
-            raise ValueError(f"few_shot.files: expected a train split for each task, got none for {', '.join(missing)}")
-        return self

@@ -3,6 +3,7 @@
 Nothing else calls `ray.init`. A cluster found by accident (a stale `ray start` of somebody else) is never joined.
 """
 
+import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,15 @@ def environment() -> None:
     os.environ.setdefault("RAY_TRAIN_ENABLE_STATE_TRACKING", "0")
     # Ray Data's newer Parquet reader spends about 20 s a pass on a handful of small files.
     os.environ.setdefault("RAY_DATA_USE_DATASOURCE_V2", "0")
+
+
+def load_native() -> None:
+    """Load Ray's native library before another that carries its own `std::regex` (usearch's does).
+
+    The other way round both share what one of them defines, and the next `ray.init` of the process aborts.
+    """
+    environment()
+    importlib.import_module("ray._raylet")
 
 
 @contextmanager

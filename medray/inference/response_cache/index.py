@@ -8,11 +8,12 @@ an index costs memory even for one vector. Thread-safe. Texts and answers are no
 
 import threading
 from collections import OrderedDict
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from usearch.index import Index
+
+from medray import cluster
 
 _CONNECTIVITY: Final = 16
 _EXPANSION: Final = 64
@@ -25,14 +26,7 @@ class Partition:
     """The index of one scope. `synced` is up to which row of the disk tier it has been filled."""
 
     def __init__(self, dimensions: int) -> None:
-        self._index = Index(
-            ndim=dimensions,
-            metric="cos",
-            dtype="i8",
-            connectivity=_CONNECTIVITY,
-            expansion_add=_EXPANSION,
-            expansion_search=_EXPANSION,
-        )
+        self._index = _new_index(dimensions)
         self._labels: OrderedDict[bytes, int] = OrderedDict()  # oldest first
         self._keys: dict[int, bytes] = {}
         self._next = 0
@@ -173,3 +167,17 @@ class Partitions:
     def _grow(self, by: int) -> None:
         with self._lock:
             self._count += by
+
+
+def _new_index(dimensions: int) -> Any:
+    cluster.load_native()
+    from usearch.index import Index
+
+    return Index(
+        ndim=dimensions,
+        metric="cos",
+        dtype="i8",
+        connectivity=_CONNECTIVITY,
+        expansion_add=_EXPANSION,
+        expansion_search=_EXPANSION,
+    )

@@ -8,14 +8,14 @@ answer with its whole context instead: `naive`, also the reference that tests co
 from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
-from medray.evaluation.loglikelihood_batches import common_prefix
+from medray.evaluation.loglikelihood_batches import cuts
 from medray.evaluation.loglikelihood_requests import Request
 from medray.evaluation.loglikelihood_rows import RowReader, Rows, logprobs
 
 Scores: TypeAlias = list[tuple[float, ...]]
 
 _LOGITS_HELD: Final = 1 << 27  # values of one piece's logits: 0.5 GiB in float32
-_MIN_SHARED: Final = 8  # tokens; below it another pass costs more than it saves
+_WORTH: Final = 64  # ids saved; below it another pass costs more than it saves
 _TOLERANCE: Final = {"torch.float32": 1e-3, "torch.float64": 1e-6}
 _LOW_PRECISION_TOLERANCE: Final = 0.25
 _CANNOT_SHARE: Final = (TypeError, ValueError, AttributeError, NotImplementedError, RuntimeError, IndexError)
@@ -42,10 +42,8 @@ class AnswerModel:
 
         requests = [request for group in groups for request in group]
         with torch.inference_mode():
-            if not self.shares or self._beyond_window(requests):
-                scores = self.naive(requests)
-            else:
-                scores = self._shared(groups)
+            sharing = self.shares and not self._beyond_window(requests)
+            scores = self._shared(groups) if sharing else self.naive(requests)
         found = iter(scores)
         return [[next(found) for _ in group] for group in groups]
 
@@ -59,24 +57,20 @@ class AnswerModel:
                 for request in requests
             ]
 
-    def _shared(self, groups: Sequence[Sequence[Request]]) -> Scores:
+    def _shared(self, groups: Sequence[Sequence[Request]], *, worth: int = _WORTH) -> Scores:
         requests = [request for group in groups for request in group]
-        branching = any(len(answer) > 1 for request in requests for answer in request.answers)
+        start, stems = cuts(groups, worth)
         rows: Rows | None = None
-        done, parents = 0, [0] * len(requests)
-        start = _shared_ids([request.context for request in requests])
+        parents, ends = [0] * len(requests), [start] * len(requests)
         if start:
             rows = self._reader.read(None, (), [requests[0].context[:start]], keep=True)
-            done = start
-        stems = [_shared_ids([request.context for request in group], alone=True) for group in groups]
-        ends = [end for end, group in zip(stems, groups, strict=True) for _ in group]
-        if len(groups) < len(requests) and all(end > done for end in stems) and (len(groups) > 1 or not start):
-            first = [group[0].context[done:end] for group, end in zip(groups, stems, strict=True)]
-            rows = self._reader.read(rows, [0] * len(groups), first, keep=True)
+        if stems:
+            own = [group[0].context[start:end] for group, end in zip(groups, stems, strict=True)]
+            rows = self._reader.read(rows, [0] * len(groups), own, keep=True)
             parents = [place for place, group in enumerate(groups) for _ in group]
-        else:
-            ends = [done] * len(requests)
+            ends = [stems[place] for place in parents]
         rests = [request.context[end:] for request, end in zip(requests, ends, strict=True)]
+        branching = any(len(answer) > 1 for request in requests for answer in request.answers)
         return self._answers(self._reader.read(rows, parents, rests, keep=branching), requests)
 
     def _answers(self, rows: Rows, requests: Sequence[Request]) -> Scores:
@@ -113,20 +107,12 @@ class AnswerModel:
         other = Request((*ids[:15], *ids[40:43]), ((ids[20],), ids[20:24]))
         groups = [[order, other], [Request((*ids[:12], ids[5]), (ids[25:28],))]]
         try:
-            found = self._shared(groups)
+            found = self._shared(groups, worth=1)
         except _CANNOT_SHARE:
             return False
         expected = self.naive([request for group in groups for request in group])
         pairs = zip([v for row in found for v in row], [v for row in expected for v in row], strict=True)
         return all(abs(left - right) <= self._tolerance for left, right in pairs)
-
-
-def _shared_ids(contexts: Sequence[Sequence[int]], *, alone: bool = False) -> int:
-    """Return how many first ids to read once: each context keeps one of its own, short beginnings are not worth it."""
-    if len(contexts) == 1:
-        return len(contexts[0]) - 1 if alone else 0
-    shared = min(common_prefix(contexts), min(map(len, contexts)) - 1)
-    return shared if shared >= _MIN_SHARED else 0
 
 
 def _attention_window(config: Any) -> int | None:

@@ -18,7 +18,7 @@ from medray.inference.response_cache.calibration import Calibration, shipped
 from medray.inference.response_cache.clinical import ClinicalRules, Equivalence
 from medray.inference.response_cache.config import CacheConfig
 from medray.inference.response_cache.counters import Counters
-from medray.inference.response_cache.disk import open_control, open_tier
+from medray.inference.response_cache.disk import open_control, open_or_go_on
 from medray.inference.response_cache.embedders import Embedder
 from medray.inference.response_cache.entry import Answer, Entry, Hit, MatchKind, Tier
 from medray.inference.response_cache.figures import cache_figures
@@ -59,7 +59,7 @@ class ResponseCache:
         disk_config = self._config.disk
         self._control = open_control(disk_config.folder if disk_config else None)
         try:
-            disk = open_tier(disk_config) if disk_config else None
+            disk = open_or_go_on(disk_config) if disk_config else None
         except BaseException:
             self._control.close()
             raise

@@ -6,8 +6,8 @@ write-behind queue, `control` holds what needs no key: withdrawn artifacts and a
 """
 
 from medray.inference.response_cache.disk.control import Control, MemoryControl, open_control
-from medray.inference.response_cache.disk.opening import open_tier
+from medray.inference.response_cache.disk.opening import open_or_go_on, open_tier
 from medray.inference.response_cache.disk.rows import Record
 from medray.inference.response_cache.disk.tier import DiskTier
 
-__all__ = ["Control", "DiskTier", "MemoryControl", "Record", "open_control", "open_tier"]
+__all__ = ["Control", "DiskTier", "MemoryControl", "Record", "open_control", "open_or_go_on", "open_tier"]

@@ -14,10 +14,18 @@ from typing import Final
 
 import lmdb
 
-from medray.errors import CapabilityError
+from medray.errors import CapabilityError, DataError
 
 _MAX_READERS: Final = 1_024  # threads over all processes that read at once
 _TABLES: Final = 8
+DAMAGE: Final = (
+    lmdb.CorruptedError,
+    lmdb.PageNotFoundError,
+    lmdb.InvalidError,
+    lmdb.VersionMismatchError,
+    lmdb.PanicError,
+    lmdb.IncompatibleError,
+)
 
 
 @dataclass(slots=True)
@@ -31,7 +39,10 @@ _lock = threading.Lock()
 
 
 def acquire(folder: Path, map_bytes: int) -> lmdb.Environment:
-    """Open a folder's environment, or share the open one. Raises CapabilityError if the folder cannot be used."""
+    """Open a folder's environment, or share the open one.
+
+    Raises DataError for damaged pages, CapabilityError if the folder cannot be used at all.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         name = str(folder.resolve())
@@ -46,11 +57,21 @@ def acquire(folder: Path, map_bytes: int) -> lmdb.Environment:
                 shared = _open[name] = _Shared(environment, 0)
             shared.users += 1
             return shared.environment
+    except DAMAGE as error:
+        raise damaged(error) from None
     except (OSError, lmdb.Error) as error:
         raise CapabilityError(
             f"cache: expected a folder that LMDB can open, got {type(error).__name__}: check the path, its rights and "
             "the free space"
         ) from None
+
+
+def damaged(error: Exception) -> DataError:
+    """Return the one error for pages that LMDB cannot follow."""
+    return DataError(
+        f"cache: expected whole pages, got {type(error).__name__}: the file is damaged; stop its users and start with "
+        "an empty folder (withdrawals lie in `control`: keep that)"
+    )
 
 
 def release(environment: lmdb.Environment) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import lmdb
 
-from medray.errors import CapabilityError, ConfigError
+from medray.errors import CapabilityError, ConfigError, DataError
 from medray.inference.response_cache.config import DiskConfig
 from medray.inference.response_cache.disk import environment
 from medray.inference.response_cache.disk.tier import DiskTier
@@ -24,7 +24,8 @@ _SALT_BYTES: Final = 16
 def open_tier(config: DiskConfig) -> DiskTier | None:
     """Open the tier under the environment's key; None, said once, if there is no key.
 
-    Raises ConfigError for another folder's key, CapabilityError for a folder that cannot be used.
+    Raises ConfigError for another folder's key, DataError for damaged pages, CapabilityError for a folder that cannot
+    be used.
     """
     secret = secret_from(os.environ)
     if secret is None:
@@ -33,6 +34,9 @@ def open_tier(config: DiskConfig) -> DiskTier | None:
     env = environment.acquire(config.folder / "entries", _MAP_SHARE * config.max_bytes + _SPARE_BYTES)
     try:
         return DiskTier(env, _keys_of(env, secret), config.max_bytes)
+    except environment.DAMAGE as error:
+        environment.release(env)
+        raise environment.damaged(error) from None
     except lmdb.Error as error:
         environment.release(env)
         raise CapabilityError(
@@ -81,3 +85,12 @@ def _say_once_without_key(folder: Path) -> None:
     if folder not in _said:
         _said.add(folder)
         event("cache_disk_off", level="warning", reason=f"no_{KEY_VARIABLE}")
+
+
+def open_or_go_on(config: DiskConfig) -> DiskTier | None:
+    """Open the tier as `open_tier`; None, said once, for damaged pages: an endpoint needs no cache to answer."""
+    try:
+        return open_tier(config)
+    except DataError:
+        event("cache_disk_off", level="warning", reason="damaged")
+        return None

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 import lmdb
 
-from medray.errors import DataError, InputError
+from medray.errors import InputError
 from medray.inference.response_cache.disk import environment, records
 from medray.inference.response_cache.disk.rows import Record, Tables
 from medray.inference.response_cache.entry import Entry
@@ -106,10 +106,7 @@ class DiskTier:
                     except (Damaged, InputError):
                         yield bytes(key), None
         except lmdb.Error as error:
-            raise DataError(
-                f"cache: expected whole pages, got {type(error).__name__}: the file is damaged; stop its users and "
-                "start with an empty folder (withdrawals lie in `control`: keep that)"
-            ) from None
+            raise environment.damaged(error) from None
 
     def size(self) -> tuple[int, int]:
         """Return (entries, sealed bytes); zeros when off."""

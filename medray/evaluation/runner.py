@@ -43,6 +43,10 @@ class Worker(Protocol):
         """Replace what was lost."""
         ...
 
+    def peak_bytes(self) -> int:
+        """Return the most memory that the scorer's process, or its GPU, has held."""
+        ...
+
     def close(self) -> None:
         """Free the scorer."""
         ...
@@ -50,10 +54,11 @@ class Worker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """How a run deals with items: `chunk_items` go to a worker at once, `max_failed_in_a_row` end the run."""
+    """How a run deals with items: so many go to a worker at once; so many lost, or failed, in a row end the run."""
 
     chunk_items: int = 32
-    max_failed_in_a_row: int = 8
+    max_lost_in_a_row: int = 8
+    max_failed_in_a_row: int = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +95,9 @@ class _Run:
         self._progress = progress
         self._total = len(items)
         self._lock = threading.Lock()
-        self._unsettled: list[Outcome] = []  # failures since the last success
-        self._failed = sum(made[0].status == "failed" for made in journal.outcomes.values() if len(made) == 1)
+        self._unsettled: list[Sequence[Outcome]] = []  # failures since the last success
+        self._lost_in_a_row = 0
+        self._failed = sum(map(all_failed, journal.outcomes.values()))
         left = sorted((item for item in items if item.id not in journal.outcomes), key=_length, reverse=True)
         size = plan.chunk_items
         self._queue = deque(_Work(tuple(left[start : start + size])) for start in range(0, len(left), size))
@@ -132,9 +138,13 @@ class _Run:
 
     def _finished(self, item_id: str, outcomes: Sequence[Outcome]) -> None:
         with self._lock:
-            self._record_failures()
-            self._journal.add(item_id, outcomes)
-            self._failed += all(outcome.status == "failed" for outcome in outcomes)
+            if all_failed(outcomes):
+                self._unsettled.append(outcomes)
+                self._check(outcomes[0].error)
+            else:
+                self._record_failures()
+                self._lost_in_a_row = 0
+                self._journal.add(item_id, outcomes)
             self._report()
 
     def _again(self, left: Sequence[Item], attempts: int, cause: str) -> None:
@@ -145,25 +155,28 @@ class _Run:
             elif attempts + 1 < ATTEMPTS:
                 self._queue.appendleft(_Work(tuple(left), attempts + 1))
             else:
-                self._unsettled.append(failed(left[0], cause))
+                self._unsettled.append([failed(left[0], cause)])
+                self._lost_in_a_row += 1
                 self._check(cause)
 
     def _check(self, cause: str) -> None:
-        if len(self._unsettled) >= self._plan.max_failed_in_a_row:
+        many = len(self._unsettled) >= self._plan.max_failed_in_a_row
+        if many or self._lost_in_a_row >= self._plan.max_lost_in_a_row:
             raise EngineError(
                 f"{len(self._unsettled)} items in a row failed ({cause}): that is the engine, not the items; none of "
                 "them was recorded. Mend it and run the same command again to resume"
             )
 
     def _record_failures(self) -> None:
-        for outcome in self._unsettled:
-            self._journal.add(outcome.item_id, [outcome])
+        for outcomes in self._unsettled:
+            self._journal.add(outcomes[0].item_id, outcomes)
             self._failed += 1
         self._unsettled.clear()
 
     def _report(self) -> None:
         if self._progress is not None:
-            self._progress(len(self._journal.outcomes), self._total, self._failed)
+            waiting = len(self._unsettled)
+            self._progress(len(self._journal.outcomes) + waiting, self._total, self._failed + waiting)
 
 
 def failed(item: Item, cause: str) -> Outcome:
@@ -187,7 +200,12 @@ def _length(item: Item) -> tuple[int, str]:
     return len(item.question) + len(item.context) + sum(map(len, item.options)), item.id
 
 
+def all_failed(outcomes: Sequence[Outcome]) -> bool:
+    """Tell whether nothing at all came of an item."""
+    return all(outcome.status == "failed" for outcome in outcomes)
+
+
 def failures(outcomes: Mapping[str, Sequence[Outcome]]) -> dict[str, int]:
     """Count failed items by the kind of error."""
-    kinds = [made[0].error for made in outcomes.values() if all(one.status == "failed" for one in made)]
+    kinds = [made[0].error for made in outcomes.values() if all_failed(made)]
     return {kind: kinds.count(kind) for kind in sorted(set(kinds))}

@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import resource
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
@@ -35,6 +37,10 @@ class LocalWorker:
         """Make the scorer anew: an exception may have left it in any state."""
         self.close()
         self._scorer = self._factory()
+
+    def peak_bytes(self) -> int:
+        """See `Worker`; this process may have held other things as well."""
+        return peak_bytes()
 
     def close(self) -> None:
         """Free the scorer."""
@@ -72,6 +78,10 @@ class RayWorker:
         self.close()
         self._start()
 
+    def peak_bytes(self) -> int:
+        """See `Worker`; of the present process, not of one that was lost."""
+        return int(_get(self._actor.peak_bytes.remote()))
+
     def close(self) -> None:
         """End the actor's process."""
         import ray
@@ -102,6 +112,18 @@ class _ScorerActor:
         """Stream outcomes."""
         if self._scorer is not None:
             yield from self._scorer.score(items)
+
+    def peak_bytes(self) -> int:
+        """Measure this process."""
+        return peak_bytes()
+
+
+def peak_bytes() -> int:
+    """Return the peak of GPU memory where a GPU was used, else of this process's resident memory, in bytes."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return int(torch.cuda.max_memory_allocated())
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _get(reference: Any) -> Any:

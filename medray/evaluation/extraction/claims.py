@@ -15,8 +15,8 @@ FINAL, MARKED, STATED, IMPLIED, LEADING = 4, 3, 2, 1, 0
 """Ranks: "final answer", a box or a field, "the answer is", "the best drug is", an option that stands first."""
 
 _SUBJECT: Final = re.compile(
-    r"(?P<final>\bfinal\s+)?\b(?:(?P<answer>answers?|solution|réponse|reponse|respuesta|antwort|risposta|resposta)|choice|option)\b"
-    r"(?!\s+(?:choices|options|the|with|this|only|each|any|all|by|using)\b)|答案",
+    r"(?P<final>\bfinal\s+)?\b(?:(?P<answer>answers?|ans|solution|réponse|reponse|respuesta|antwort|risposta|resposta)|choice|option)\b"
+    r"(?!\s+(?:choices|options|the|with|this|only|each|any|all|by|using|keys?)\b)|答案",
     re.IGNORECASE,
 )
 _COPULA: Final = re.compile(
@@ -43,7 +43,7 @@ _CLAUSE_START: Final = re.compile(
     r"(?:[.;:!?,\n(]\s*|\b(?:so|thus|therefore|hence|then|only|clearly|and|but|because|since|that|while)\b,?\s+)", re.I
 )
 _PATTERNS: Final[tuple[tuple[re.Pattern[str], int], ...]] = tuple(
-    (re.compile(pattern, re.IGNORECASE), rank)
+    (re.compile(pattern, re.IGNORECASE | re.MULTILINE), rank)
     for pattern, rank in (
         (
             r"\bi(?:'d|'ll| would| will| must| have to)?\s+(?:therefore\s+|thus\s+|then\s+)?"
@@ -51,8 +51,9 @@ _PATTERNS: Final[tuple[tuple[re.Pattern[str], int], ...]] = tuple(
             r"\s*(?:it is|it's|that it is)?\s*:?",
             STATED,
         ),
+        (r"^(?:correct|response|prediction)\s*[:=]", STATED),
         (
-            r"(?:^|[.\n;])\s*(?:so|therefore|thus|hence|consequently|in conclusion|in summary|conclusion)\b\s*[,:]?",
+            r"(?:^|[.\n;,])\s*(?:so|therefore|thus|hence|consequently|in conclusion|in summary|conclusion)\b\s*[,:]?",
             IMPLIED,
         ),
         (r"\bit(?:'s| is| must be| has to be| would be| should be)\s+(?:therefore\s+|thus\s+|probably\s+)?", IMPLIED),
@@ -78,7 +79,11 @@ _VERDICT: Final = re.compile(
 _ATTRIBUTED: Final = re.compile(
     r"\b(?:some|many|most|other|others|several|few|certain|students?|people|candidates|textbooks?|colleagues?)\b"
     r"[^.;]*\b(?:say|think|argue|choose|pick|believe|claim|answer|answered|suggest|consider)s?\b"
-    r"|\b(?:one|you|we|someone)\s+(?:might|may|could|would)\b|\bcommon (?:mistake|error|misconception)|\btempt",
+    r"|\b(?:one|you|we|someone)\s+(?:might|may|could|would)\b|\bcommon (?:mistake|error|misconception)|\btempt|\b(?:your|his|her|their|teacher's|student's)\s*(?:\w+\s*){0,2}$",
+    re.IGNORECASE,
+)
+_REJECTED: Final = re.compile(
+    r"\W*\b(?:that|this|which|it)(?:'s| is| was| would be)\s+(?:wrong|incorrect|false|not (?:correct|right|true))\b",
     re.IGNORECASE,
 )
 _CONDITION: Final = re.compile(r"\b(?:if|suppose|supposing|assuming|had|were)\b", re.IGNORECASE)
@@ -182,7 +187,7 @@ def _verdicts(text: str, reader: OptionReader) -> Iterator[Claim]:
 def _is_of_another(text: str, claim: Claim) -> bool:
     """Tell whether a claim is asked, or made by others or of another case."""
     rest = re.match(r"[^.!?\n]*([.!?\n]|\Z)", text[claim.end :])
-    if rest and rest[1] == "?":
+    if (rest and rest[1] == "?") or _REJECTED.match(text, claim.end):
         return True
     begins = max((mark.end() for mark in _STOP.finditer(text, 0, claim.start)), default=0)
     begins = max(begins, text.rfind("\n", 0, claim.start) + 1)

@@ -101,7 +101,7 @@ def _leading(text: str, reader: OptionReader) -> _Lead | None:
 
 def _lead(line: str, reader: OptionReader) -> _Lead | None:
     reading = reader.read(line)
-    if reading is None or not reading.closed:
+    if reading is None or not reading.closed or line[reading.end :].lstrip().startswith("?"):
         return None
     alone = not line[reading.end :].strip(" .)]")
     return None if reading.place is None and not alone else _Lead(reading.place, reading.end, reading.bare and alone)

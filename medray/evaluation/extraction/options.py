@@ -17,7 +17,7 @@ _GAP: Final = 3  # characters that may stand between two words of one option
 _LEAD: Final = re.compile(
     rf"[\s\"'(\[{{{OPEN_BOX}<]*(?:(?:option|choice|letter|answer)\b\s*[:#]?)?[\s\"'(\[{{{OPEN_BOX}<]*", re.IGNORECASE
 )
-_LETTER: Final = re.compile(r"([A-Ja-j])(?![\w'-])")
+_LETTER: Final = re.compile(r"([A-Ja-j])(?![\w-]|'\w)")
 _CLOSERS: Final = re.compile(rf"[)\]}}{CLOSE_BOX}\"'>]*")
 _SEPARATOR: Final = re.compile(r"[ \t]*(?:[.:,;]|[-–—](?=\s)|(?=\())?[ \t]*[\"'(\[]*")
 _CLOSED: Final = re.compile(rf"[ \t]*(?:\Z|\n|[.,:;!?)\]}}{CLOSE_BOX}\"'<]|[-–—](?=\s)|\((?!s\)))")
@@ -131,7 +131,8 @@ class OptionReader:
         letter = _LETTER.match(text, after)
         if letter and letter[1].upper() in self._letters and letter[1].isupper() == upper:
             alone = _CLOSED.match(text, letter.end()) or upper
-            return bool(alone) and letter[1] != "I" and not _SUBJECT_AGAIN.match(text, letter.end())
+            other_place = self._letters.index(letter[1].upper()) != place
+            return bool(alone) and other_place and letter[1] != "I" and not _SUBJECT_AGAIN.match(text, letter.end())
         other = self._text_at(text, after)
         return other is not None and other[0] != place and bool(_CLOSED.match(text, other[1]))
 

@@ -79,7 +79,8 @@ _VERDICT: Final = re.compile(
 _ATTRIBUTED: Final = re.compile(
     r"\b(?:some|many|most|other|others|several|few|certain|students?|people|candidates|textbooks?|colleagues?)\b"
     r"[^.;]*\b(?:say|think|argue|choose|pick|believe|claim|answer|answered|suggest|consider)s?\b"
-    r"|\b(?:one|you|we|someone)\s+(?:might|may|could|would)\b|\bcommon (?:mistake|error|misconception)|\btempt|\b(?:your|his|her|their|teacher's|student's)\s*(?:\w+\s*){0,2}$",
+    r"|\b(?:one|you|we|someone)\s+(?:might|may|could|would)\b|\bcommon (?:mistake|error|misconception)|\btempt"
+    r"|\b(?:your|his|her|their|teacher's|student's)\s*(?:\w+\s*){0,2}$",
     re.IGNORECASE,
 )
 _REJECTED: Final = re.compile(

@@ -90,18 +90,18 @@ class OptionReader:
         if named and named[1].upper() in self._letters:
             agrees = self._letters.index(named[1].upper()) == place
             return Reading(place if agrees else None, named.end(), closed=True)
-        if self._further(text, end, place):
-            return Reading(None, end, closed=True)
-        if _JOINED.match(text, end):
-            return None  # more than this option alone
+        several = self._several(text, end, place)
+        if several or _JOINED.match(text, end):
+            return several  # or more than this option alone
         return _ended(text, place, end, verbs=verbs)
 
     def _after_letter(self, text: str, place: int, end: int, *, verbs: bool) -> Reading | None:
         upper = text[end - 1].isupper()
         closers = _CLOSERS.match(text, end)
         past = closers.end() if closers else end
-        if self._further(text, past, place, upper=upper):
-            return Reading(None, past, closed=True)
+        several = self._several(text, past, place, upper=upper)
+        if several:
+            return several
         separator = _SEPARATOR.match(text, past)
         own = self._text_at(text, separator.end() if separator else past)
         if own is not None:
@@ -118,23 +118,31 @@ class OptionReader:
         if spans != place:
             # "B. Hepatitis A would be wrong" begins a new sentence; "B. Hepatitis A" contradicts itself.
             return Reading(None, end, closed=True) if whole and whole.closed else _ended(text, place, past, verbs=verbs)
-        if self._further(text, end, place):
-            return Reading(None, end, closed=True)
-        return whole or Reading(place, end, closed=False)
+        return self._several(text, end, place) or whole or Reading(place, end, closed=False)
 
-    def _further(self, text: str, at: int, place: int, *, upper: bool = True) -> bool:
-        """Tell whether another option is joined to the one that ends at `at`."""
+    def _several(self, text: str, at: int, place: int, *, upper: bool = True) -> Reading | None:
+        """Return a reading of no single option if others are joined to the one that ends at `at`."""
+        end = self._further(text, at, place, upper=upper)
+        if end is None:
+            return None
+        while (after := self._further(text, end, place, upper=upper)) is not None:
+            end = after
+        return Reading(None, end, closed=True)
+
+    def _further(self, text: str, at: int, place: int, *, upper: bool) -> int | None:
+        """Return where another option ends that is joined to what ends at `at`."""
         joined = _FURTHER.match(text, at)
         if joined is None:
-            return False
+            return None
         after = joined.end()
         letter = _LETTER.match(text, after)
         if letter and letter[1].upper() in self._letters and letter[1].isupper() == upper:
-            alone = _CLOSED.match(text, letter.end()) or upper
+            alone = upper or _CLOSED.match(text, letter.end())
             other_place = self._letters.index(letter[1].upper()) != place
-            return bool(alone) and other_place and letter[1] != "I" and not _SUBJECT_AGAIN.match(text, letter.end())
+            says_on = letter[1] == "I" or _SUBJECT_AGAIN.match(text, letter.end())
+            return letter.end() if alone and other_place and not says_on else None
         other = self._text_at(text, after)
-        return other is not None and other[0] != place and bool(_CLOSED.match(text, other[1]))
+        return other[1] if other and other[0] != place and _CLOSED.match(text, other[1]) else None
 
 
 def _ended(text: str, place: int | None, end: int, *, verbs: bool) -> Reading | None:

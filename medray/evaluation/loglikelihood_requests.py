@@ -36,7 +36,7 @@ class PromptEncoder:
         return made
 
     def _text(self, prompt: Prompt) -> Request:
-        text = prompt.text.rstrip(" \t\n")
+        text = prompt.text.rstrip()
         blanks = prompt.text[len(text) :] + prompt.delimiter
         context = self._ids(text)
         wholes = (self._ids(text + blanks + answer) for answer in prompt.answers)

@@ -9,9 +9,11 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 from medray.errors import DataError
+from medray.evaluation.prompts import is_decision
 from medray.evaluation.schema import Item, Outcome
 
 _PLAIN = [field.name for field in fields(Outcome)]
@@ -19,12 +21,16 @@ _PLAIN = [field.name for field in fields(Outcome)]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An outcome with what its item contributes to figures: kind, number of options, place of the correct one."""
+    """An outcome with what its item contributes to figures: kind, number of options, which one is right.
+
+    `right` is the letter (or yes, no, maybe) that the right option had as shown; empty for open questions.
+    """
 
     outcome: Outcome
     kind: str
     options: int
     answer_index: int | None
+    right: str = ""
 
     @property
     def parsed(self) -> bool:
@@ -35,7 +41,7 @@ class Row:
 def rows_of(items: Sequence[Item], outcomes: Mapping[str, Sequence[Outcome]]) -> list[Row]:
     """Join items with their outcomes, in the order of the items, whatever order they were finished in."""
     return [
-        Row(outcome, item.kind, len(item.options), item.answer_index)
+        Row(outcome, item.kind, len(item.options), item.answer_index, _right(item, outcome.order))
         for item in items
         for outcome in sorted(outcomes[item.id], key=lambda one: one.repeat)
     ]
@@ -103,12 +109,19 @@ def read_rows(path: Path) -> list[Row]:
 def _flat(row: Row) -> dict[str, Any]:
     own = asdict(row.outcome)
     own["scores"] = sorted(own["scores"].items())
-    return {**own, "kind": row.kind, "options": row.options, "answer_index": row.answer_index}
+    joined = {name: getattr(row, name) for name in ("kind", "options", "answer_index", "right")}
+    return own | joined
 
 
 def _row(flat: Mapping[str, Any]) -> Row:
     own = {name: flat[name] for name in _PLAIN} | {"scores": dict(flat["scores"])}
-    return Row(_outcome(own), flat["kind"], flat["options"], flat["answer_index"])
+    return Row(_outcome(own), flat["kind"], flat["options"], flat["answer_index"], flat["right"])
+
+
+def _right(item: Item, order: Sequence[int]) -> str:
+    if item.answer_index is None:
+        return ""
+    return item.options[item.answer_index] if is_decision(item) else ascii_uppercase[order.index(item.answer_index)]
 
 
 def _outcome(data: Mapping[str, Any]) -> Outcome:
@@ -118,20 +131,10 @@ def _outcome(data: Mapping[str, Any]) -> Outcome:
 def _schema() -> Any:
     import pyarrow as pa
 
-    texts = (
-        "item_id",
-        "task",
-        "stratum",
-        "category",
-        "kind",
-        "prompt_sha256",
-        "status",
-        "raw_output",
-        "letter",
-        "error",
-    )
+    own = ("item_id", "task", "stratum", "category", "kind", "right")
+    said = ("prompt_sha256", "status", "raw_output", "letter", "error")
     return pa.schema(
-        [(name, pa.string()) for name in texts]
+        [(name, pa.string()) for name in (*own, *said)]
         + [(name, pa.int32()) for name in ("repeat", "chosen", "tokens", "options", "answer_index")]
         + [("order", pa.list_(pa.int32())), ("correct", pa.bool_()), ("seconds", pa.float64())]
         + [("scores", pa.map_(pa.string(), pa.float64()))]

@@ -14,7 +14,6 @@ from medray.evaluation.summary_notes import notes
 from medray.statistics import Interval, bootstrap_mean, holm
 
 MIN_STRATUM: Final = 5  # items; fewer say nothing by themselves
-_LETTERS: Final = "ABCDEFGHIJ"
 
 
 def summarise(rows: Sequence[Row], *, level: float = 0.95, seed: int = 0) -> dict[str, dict[str, Any]]:
@@ -50,7 +49,7 @@ def _task(rows: Sequence[Row], level: float, seed: int) -> dict[str, Any]:
     if kind == "choice":
         for name, key in (("strata", _stratum), ("categories", _category)):
             summary[name] = _parts(items, figures[ACCURACY], key, interval)
-    return summary | _effort(rows)
+    return summary | {"effort": _effort(items, interval)}
 
 
 def shown(interval: Interval) -> dict[str, Any]:
@@ -88,17 +87,8 @@ def _baselines(items: Mapping[str, Sequence[Row]], accuracy: Mapping[str, float]
 
 def _letters(rows: Sequence[Row]) -> dict[str, Any]:
     """Return how often each letter (or yes, no, maybe) was chosen, and how often it was the right one, as shown."""
-    labels: dict[int, str] = {}
-    for row in rows:
-        if row.parsed and row.outcome.chosen is not None:
-            labels[row.outcome.order.index(row.outcome.chosen)] = row.outcome.letter
     chosen = Counter(row.outcome.letter for row in rows if row.parsed)
-    right = Counter(
-        labels.get(place, _LETTERS[place])
-        for row in rows
-        if row.answer_index is not None
-        for place in [row.outcome.order.index(row.answer_index)]
-    )
+    right = Counter(row.right for row in rows)
     names = sorted(set(chosen) | set(right))
     return {
         "letters": {name: chosen[name] for name in names},
@@ -148,14 +138,20 @@ def _category(row: Row) -> str:
     return row.outcome.category
 
 
-def _effort(rows: Sequence[Row]) -> dict[str, Any]:
+def _effort(
+    items: Mapping[str, Sequence[Row]], interval: Callable[[Mapping[str, float]], dict[str, Any]]
+) -> dict[str, Any]:
     """Return what answers cost; seconds are the scorer's own and vary from run to run."""
-    done = [row.outcome for row in rows if row.outcome.status == "ok"]
-    tokens, seconds = sum(one.tokens for one in done), sum(one.seconds for one in done)
+    done = {item_id: [row.outcome for row in rows if row.outcome.status == "ok"] for item_id, rows in items.items()}
+    done = {item_id: outcomes for item_id, outcomes in done.items() if outcomes}
+    if not done:
+        return {"tokens_per_answer": None, "seconds_per_answer": None, "tokens_per_s": None}
+    tokens = {item_id: sum(one.tokens for one in own) / len(own) for item_id, own in done.items()}
+    seconds = {item_id: sum(one.seconds for one in own) / len(own) for item_id, own in done.items()}
     return {
-        "tokens_per_answer": tokens / len(done) if done else None,
-        "seconds_per_answer": seconds / len(done) if done else None,
-        "tokens_per_s": tokens / seconds if seconds > 0 else None,
+        "tokens_per_answer": interval(tokens),
+        "seconds_per_answer": interval(seconds),
+        "tokens_per_s": sum(tokens.values()) / sum(seconds.values()) if any(seconds.values()) else None,
     }
 
 

@@ -7,7 +7,7 @@ from evaluation_fakes import BrittleScorer, RuleScorer, items
 
 from medray.errors import ConfigError, EngineError
 from medray.evaluation.rows import Journal
-from medray.evaluation.runner import MISSING, RunPlan, WorkerLost, failures, run_items
+from medray.evaluation.runner import MISSING, RunPlan, WorkerLost, failed, failures, run_items
 from medray.evaluation.runner_workers import LocalWorker, workers
 
 ITEMS = items(50)
@@ -66,6 +66,18 @@ def test_a_broken_engine_ends_the_run_and_blames_no_item(journal, tmp_path):
     assert (tmp_path / "rows.jsonl").read_bytes() == b""
     run_items(ITEMS, [LocalWorker(RuleScorer)], journal)
     assert failures(journal.outcomes) == {} and len(journal.outcomes) == 50
+
+
+def test_an_endpoint_that_is_down_is_no_table_of_wrong_answers(journal):
+    class Down(RuleScorer):
+        def score(self, items):
+            return iter([failed(one, "ConnectError") for one in items])
+
+    with pytest.raises(EngineError, match="30 items in a row failed"):
+        run_items(ITEMS, [LocalWorker(Down)], journal, RunPlan(max_failed_in_a_row=30))
+    assert journal.outcomes == {}
+    run_items(ITEMS[:4], [LocalWorker(Down)], journal)  # too few to blame the engine: recorded and counted
+    assert failures(journal.outcomes) == {"ConnectError": 4}
 
 
 def test_a_resumed_run_asks_only_what_is_missing(journal):

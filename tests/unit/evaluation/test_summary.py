@@ -1,5 +1,6 @@
 """Figures by hand, the fields that outsiders read, and notes that tell when accuracy says nothing."""
 
+import dataclasses
 import json
 import math
 
@@ -86,9 +87,10 @@ def test_orders_of_options_are_one_item_and_their_agreement_is_reported():
 
 
 def test_letters_are_those_shown_also_where_they_are_words():
-    one = item(0, options=3, answer=0, task="pubmedqa")
+    one = item(0, options=3, answer=2, task="pubmedqa")
+    one = dataclasses.replace(one, options=("yes", "no", "maybe"))
     made = summarise(rows_of([one], {one.id: [outcome(one, 0, letter="yes")]}))["pubmedqa"]
-    assert made["letters"] == {"yes": 1} and made["letters_right"] == {"yes": 1}
+    assert made["letters"] == {"maybe": 0, "yes": 1} and made["letters_right"] == {"maybe": 1, "yes": 0}
 
 
 def test_proper_scores_by_hand():
@@ -144,5 +146,8 @@ def test_tests_against_chance_are_adjusted_for_their_number():
 
 
 def test_effort_is_what_the_scorer_said():
-    summary = summarise(rows(right_until(1)))["medqa"]
-    assert (summary["tokens_per_answer"], summary["seconds_per_answer"], summary["tokens_per_s"]) == (2.0, 0.5, 4.0)
+    effort = summarise(rows(right_until(1)))["medqa"]["effort"]
+    assert effort["tokens_per_answer"]["value"] == 2.0 and effort["seconds_per_answer"]["value"] == 0.5
+    assert effort["tokens_per_s"] == 4.0
+    nothing = summarise(rows_of(ITEMS[:1], {ITEMS[0].id: [failed(ITEMS[0], "WorkerDied")]}))["medqa"]
+    assert set(nothing["effort"].values()) == {None}

@@ -17,6 +17,7 @@ from medray.errors import MedrayError
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "ask": ("medray.cli.ask:ask", "Ask a running endpoint a question."),
     "cache": ("medray.cli.cache:cache", "Look into, check and calibrate the response cache."),
+    "compare": ("medray.cli.compare:compare", "Say which answers flipped between two models."),
     "doctor": ("medray.cli.doctor:doctor", "Say what this machine can run, and why not."),
     "models": ("medray.cli.models:models", "Pull and list the pinned small models."),
     "serve": ("medray.cli.serve:serve", "Serve a model you have, in both modes."),

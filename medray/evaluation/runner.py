@@ -76,14 +76,24 @@ def run_items(
 ) -> None:
     """Score every item that the journal does not hold yet. Raises EngineError when the engine keeps failing."""
     run = _Run(items, journal, plan or RunPlan(), progress)
+    if len(workers) == 1:
+        run.drive(workers[0])  # no thread: Ctrl-C ends the run at once
+    else:
+        _drive_all(run, workers)
+    run.settle()
+
+
+def _drive_all(run: "_Run", workers: Sequence[Worker]) -> None:
     with ThreadPoolExecutor(max_workers=len(workers), thread_name_prefix="medray-evaluate") as pool:
         driven = [pool.submit(run.drive, worker) for worker in workers]
         try:
             for future in as_completed(driven):
                 future.result()
-        finally:
+        except BaseException:
             run.stop()
-    run.settle()
+            for worker in workers:
+                worker.close()  # a chunk takes minutes: let no thread wait for its own
+            raise
 
 
 class _Run:
@@ -111,7 +121,7 @@ class _Run:
                 self._again(left, work.attempts, cause)
 
     def stop(self) -> None:
-        """Let every thread end after its chunk."""
+        """Let no thread begin anything."""
         self._stopped = True
 
     def settle(self) -> None:
@@ -132,6 +142,8 @@ class _Run:
                 del waiting[item_id]
                 self._finished(item_id, outcomes)
         except WorkerLost as lost:
+            if self._stopped:
+                return [], lost.cause
             worker.restart()
             return list(waiting.values()), lost.cause
         return list(waiting.values()), MISSING

@@ -62,7 +62,10 @@ class RayWorker:
         """See `Worker`."""
         import ray
 
-        stream = self._actor.score.options(num_returns="streaming").remote(list(items))
+        actor = self._actor
+        if actor is None:
+            raise WorkerLost(DIED)
+        stream = actor.score.options(num_returns="streaming").remote(list(items))
         while True:
             ready, _ = ray.wait([stream], timeout=self._silence_s)
             if not ready:

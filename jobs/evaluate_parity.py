@@ -6,6 +6,7 @@ lm-eval runs in an environment of its own, over our items in its own tasks. Publ
 
 import json
 import sys
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,20 +50,18 @@ def evaluate_parity(config: EvaluateParityConfig, request: Request) -> None:
         raise ConfigError("expected lm_eval_python=PYTHON of an environment with lm-eval, and a local --out")
     out = Path(request.out)
     out.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=out, suffix=".unfinished") as folder:
-        result = _compared(config, Path(folder).absolute(), config.lm_eval_python)
-    shown = {
-        name: getattr(config, name)
-        for name in ("model", "turns", "batch", "lm_eval_batch", "threads", "limit", "text_limit")
-    }
-    own = _without_places(config)
-    made = provenance(seed=config.seed, config_hash=config_hash(own), command=_command(request))
+    shown = config.model_dump(mode="json", exclude={"lm_eval_python", "tasks", "text_tasks"})
+    made = provenance(seed=config.seed, config_hash=config_hash(_without_places(config)), command=_command(request))
     path = out / "evaluation_parity.json"
-    path.write_text(json.dumps({"config": shown, **result, "provenance": made}, indent=1) + "\n", encoding="utf-8")
+    with TemporaryDirectory(dir=out, suffix=".unfinished") as folder:
+        # Written after each comparison: hours of an interrupted run are not lost.
+        for result in _compared(config, Path(folder).absolute(), config.lm_eval_python):
+            record = {"config": shown, **result, "provenance": made}
+            path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(f"{path}: to publish it, run python -m jobs.evaluate_parity_page {path}")
 
 
-def _compared(config: EvaluateParityConfig, folder: Path, python: Path) -> dict[str, Any]:
+def _compared(config: EvaluateParityConfig, folder: Path, python: Path) -> Iterator[dict[str, Any]]:
     import torch
 
     from medray.evaluation.loglikelihood import LoglikelihoodScorer
@@ -94,8 +93,7 @@ def _compared(config: EvaluateParityConfig, folder: Path, python: Path) -> dict[
             found.append({**row, "meets": verdict(row)})
             missed = [bound for bound, met in found[-1]["meets"].items() if not met]
             print(f"{name} by {method}: {timed['ratio']:.2f} times as fast; missed: {missed or 'nothing'}", flush=True)
-        versions = dict(theirs.versions)
-    return {"comparisons": found, "versions": {"theirs": versions, "ours": _versions()}}
+            yield {"comparisons": found, "versions": {"theirs": dict(theirs.versions), "ours": _versions()}}
 
 
 def _versions() -> dict[str, str]:

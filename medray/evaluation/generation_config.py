@@ -1,11 +1,13 @@
 """The config of scoring by generated answers, from an engine of our own or any OpenAI-compatible URL."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
 from medray.config import Config
 from medray.evaluation.tasks.config import FewShotConfig
+
+_VARIABLE: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 
 class SamplingConfig(Config):
@@ -28,18 +30,24 @@ class EndpointConfig(Config):
     """
 
     served_model: str = ""
-    key_variable: str = Field(default="MEDRAY_API_KEY", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    key_variable: str = Field(default="MEDRAY_API_KEY", pattern=_VARIABLE)
     timeout_s: float = Field(default=300.0, gt=0)
     retries: int = Field(default=6, ge=0, le=20)
     pause_s: float = Field(default=0.5, gt=0)
     wait_max_s: float = Field(default=60.0, gt=0)
 
 
+class JudgeEndpointConfig(EndpointConfig):
+    """The same for a judge, whose key is another."""
+
+    key_variable: str = Field(default="MEDRAY_JUDGE_API_KEY", pattern=_VARIABLE)
+
+
 class JudgeConfig(Config):
     """A model that grades open answers, beside the deterministic scores; off while `url` is empty."""
 
     url: str = ""
-    endpoint: EndpointConfig = EndpointConfig(key_variable="MEDRAY_JUDGE_API_KEY")
+    endpoint: JudgeEndpointConfig = JudgeEndpointConfig()
     samples: int = Field(default=1, ge=1, le=9)
     max_tokens: int = Field(default=512, ge=16)
 

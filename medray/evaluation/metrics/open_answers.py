@@ -10,7 +10,7 @@ from medray.evaluation.metrics.concepts import TREATMENT, of_spans
 from medray.evaluation.metrics.overlap import overlap
 from medray.evaluation.metrics.quantities import fidelity, numbers
 from medray.evaluation.metrics.referral import referral, refers_to_emergency_care
-from medray.evaluation.metrics.safety import Text, passed, safety_items, stated_doses, warnings
+from medray.evaluation.metrics.safety import Text, cautions, passed, safety_items, stated_doses, warnings
 from medray.evaluation.metrics.scores import Parts, cos, mas, tss
 from medray.evaluation.metrics.similarity import similarity
 from medray.evaluation.metrics.terms import load_lexicon
@@ -18,7 +18,7 @@ from medray.evaluation.schema import Item
 from medray.inference.response_cache.embedders import Embedder, build_embedder
 from medray.knowledge.entities import EntityType, Lexicon, extract
 
-_CRITERIA: Final[frozenset[EntityType]] = frozenset({"contraindication", "diagnostic_criterion"})
+_CRITERIA: Final[frozenset[EntityType]] = frozenset({"diagnostic_criterion"})
 
 
 class OpenAnswerMetrics:
@@ -86,11 +86,10 @@ def decisive(answer: Text, reference: Text, question: Text) -> float | None:
     That is: each dose with its drug, each thing warned about, each criterion, and the referral to emergency care.
     """
     doses = stated_doses(reference, question) - stated_doses(question, question)
-    warned = warnings(reference, question)
-    criteria = of_spans(reference.spans, _CRITERIA)
+    warned, criteria = warnings(reference) - warnings(question), of_spans(reference.spans, _CRITERIA)
     kept = [dose in stated_doses(answer, question) for dose in doses]
-    own = of_spans(answer.spans, _CRITERIA | {concept[0] for concept in warned})
-    kept += [bool(polarity & own.get(concept, frozenset())) for concept, polarity in {**criteria, **warned}.items()]
+    kept += [concept in cautions(answer) for concept in warned]
+    kept += [concept in of_spans(answer.spans, _CRITERIA) for concept in criteria]
     if refers_to_emergency_care(reference.text):
         kept.append(refers_to_emergency_care(answer.text))
     return sum(kept) / len(kept) if kept else None

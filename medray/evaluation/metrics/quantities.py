@@ -13,6 +13,7 @@ from medray.knowledge.entities import EntityType, Span
 
 _REGIMEN: Final[frozenset[EntityType]] = frozenset({"dose", "frequency", "duration"})
 _NUMBERS: Final[frozenset[EntityType]] = frozenset({"dose", "frequency", "duration", "number"})
+_TELEPHONE: Final = frozenset({"911", "999", "112", "000", "108"})
 _STOP: Final = re.compile(r"[.!?;](?=\s|$)|\n")
 _OF: Final = re.compile(r"\s*(?:of\s+)?(?:the\s+)?")
 
@@ -37,8 +38,8 @@ def doses(text: str, spans: Sequence[Span], question: Sequence[Span] = ()) -> fr
 
 
 def numbers(spans: Sequence[Span]) -> frozenset[str]:
-    """Return the canonical numbers and quantities of a text."""
-    return frozenset(span.normal for span in spans if span.type in _NUMBERS)
+    """Return the canonical numbers and quantities of a text, emergency telephone numbers left out."""
+    return frozenset(span.normal for span in spans if span.type in _NUMBERS and span.normal not in _TELEPHONE)
 
 
 def fidelity(answer: frozenset[object], reference: frozenset[object], question: frozenset[object]) -> float | None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from medray.evaluation.metrics.concepts import Concept, Concepts, beyond, of_spans, shared
+from medray.evaluation.metrics.concepts import Concept, of_spans
 from medray.evaluation.metrics.quantities import Dose, doses
 from medray.evaluation.metrics.referral import refers_to_emergency_care
 from medray.knowledge.entities import EntityType, Span
@@ -43,10 +43,9 @@ def safety_items(answer: Text, reference: Text, question: Text) -> dict[str, boo
         found["stance"] = kept
     if refers_to_emergency_care(reference.text):
         found["referral"] = refers_to_emergency_care(answer.text)
-    warned = warnings(reference, question)
+    warned = warnings(reference) - warnings(question)
     if warned:
-        held = shared(warned, of_spans(answer.spans, _WARNED))
-        found["warnings"] = len(held) >= _WARNINGS_KEPT * len(warned)
+        found["warnings"] = len(warned & cautions(answer)) >= _WARNINGS_KEPT * len(warned)
     return found
 
 
@@ -60,15 +59,29 @@ def stated_doses(text: Text, question: Text) -> frozenset[Dose]:
     return doses(text.text, text.spans, question.spans)
 
 
-def warnings(text: Text, question: Text) -> Concepts:
-    """Return what the text warns about: negated drugs, and all that stands in a sentence with a contraindication."""
-    kept: dict[Concept, frozenset[str]] = {}
+def warnings(text: Text) -> frozenset[Concept]:
+    """Return what the text warns about.
+
+    That is: drugs, classes and people it negates, findings it negates in a sentence with a drug, and all of these that
+    stand in a sentence with a contraindication.
+    """
+    found: set[Concept] = set()
     for sentence in _sentences(text):
-        warns = any(_is_contraindication(span) for span in sentence)
-        spans = [span for span in sentence if warns or (span.type in _STANCE and span.polarity == "negated")]
-        for concept, polarities in of_spans(spans, _WARNED).items():
-            kept[concept] = kept.get(concept, frozenset()) | polarities
-    return beyond(kept, of_spans(question.spans, _WARNED))  # type: ignore[arg-type]
+        medicines = any(span.type in _STANCE for span in sentence)
+        for span in _cautioned(sentence):
+            if span.type != "finding" or medicines or any(map(_is_contraindication, sentence)):
+                found.add((span.type, span.normal))
+    return frozenset(found)
+
+
+def cautions(text: Text) -> frozenset[Concept]:
+    """Return all that a text negates or names in a sentence with a contraindication: ways to give the same warning."""
+    return frozenset((span.type, span.normal) for sentence in _sentences(text) for span in _cautioned(sentence))
+
+
+def _cautioned(sentence: Sequence[Span]) -> list[Span]:
+    warns = any(map(_is_contraindication, sentence))
+    return [span for span in sentence if span.type in _WARNED and (warns or span.polarity == "negated")]
 
 
 def _is_contraindication(span: Span) -> bool:

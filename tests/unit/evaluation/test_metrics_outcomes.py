@@ -129,9 +129,11 @@ def test_a_mutant_that_bins_by_correctness_is_seen(monkeypatch):
     honest, right = [0.5] * 100, [number % 2 == 0 for number in range(100)]
     assert calibration(honest, right).ece == 0
     whole = calibrating._bins
-    monkeypatch.setattr(
-        calibrating, "_bins", lambda groups: whole([[p for p in g if p[1] is hit] for g in groups for hit in (0, 1, True, False)])
-    )  # fmt: skip
+
+    def apart(groups):
+        return whole([[pair for pair in group if pair[1] is hit] for group in groups for hit in (True, False)])
+
+    monkeypatch.setattr(calibrating, "_bins", apart)
     assert calibration(honest, right).ece != 0
 
 

@@ -17,6 +17,7 @@ from typing import Protocol
 from medray.errors import EngineError
 from medray.evaluation.rows import Journal
 from medray.evaluation.schema import Item, Outcome
+from medray.log import event
 
 ATTEMPTS = 2  # an item alone: once more after a loss that may have been a machine's
 MISSING = "MissingOutcome"
@@ -144,6 +145,7 @@ class _Run:
         except WorkerLost as lost:
             if self._stopped:
                 return [], lost.cause
+            event("evaluation_worker_lost", level="warning", cause=lost.cause, items=len(waiting))
             worker.restart()
             return list(waiting.values()), lost.cause
         return list(waiting.values()), MISSING

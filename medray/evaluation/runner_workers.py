@@ -114,7 +114,9 @@ class _ScorerActor:
     def score(self, items: Sequence[Item]) -> Iterator[Outcome]:
         """Stream outcomes."""
         if self._scorer is not None:
-            yield from self._scorer.score(items)
+            # Not `yield from`: Ray sends values into the generator, which an iterator under it may not take.
+            for outcome in self._scorer.score(items):  # noqa: UP028
+                yield outcome
 
     def peak_bytes(self) -> int:
         """Measure this process."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import uuid4
@@ -44,12 +45,14 @@ class EngineAnswerer:
         """Collect the engine's deltas."""
         started_s = time.perf_counter()
         pieces, tokens, first_s, finish = [], 0, None, None
-        async for delta in self._engine.generate(_request(messages, sampling)):
-            if delta.tokens and first_s is None:
-                first_s = time.perf_counter() - started_s
-            pieces.append(delta.text)
-            tokens += delta.tokens
-            finish = delta.finish_reason or finish
+        # Closed at once when the asking is cancelled: the slot is freed with the generator.
+        async with aclosing(self._engine.generate(_request(messages, sampling))) as deltas:
+            async for delta in deltas:
+                if delta.tokens and first_s is None:
+                    first_s = time.perf_counter() - started_s
+                pieces.append(delta.text)
+                tokens += delta.tokens
+                finish = delta.finish_reason or finish
         seconds = time.perf_counter() - started_s
         return Reply("".join(pieces), tokens, seconds, cut_off=finish != "stop", first_s=first_s)
 

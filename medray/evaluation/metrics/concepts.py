@@ -13,10 +13,10 @@ Concept: TypeAlias = tuple[EntityType, str]
 Concepts: TypeAlias = Mapping[Concept, frozenset[Polarity]]
 
 CORE: Final[frozenset[EntityType]] = frozenset({
-    "drug", "drug_class", "dose", "lab", "route", "form", "frequency", "duration", "population", "contraindication",
-    "diagnostic_criterion", "finding",
+    "drug", "drug_class", "dose", "lab", "number", "route", "form", "frequency", "duration", "population", "finding",
+    "contraindication", "diagnostic_criterion",
 })  # fmt: skip
-"""Types that count as knowledge; words of role, side, time and bare numbers do not."""
+"""Types that count as knowledge; words of role, side and time do not, nor numbers without a unit."""
 
 TREATMENT: Final[frozenset[EntityType]] = frozenset({
     "drug", "drug_class", "dose", "route", "form", "frequency", "duration", "contraindication",
@@ -33,7 +33,7 @@ def of_spans(spans: Iterable[Span], types: frozenset[EntityType] = CORE) -> Conc
     """Return the concepts of spans."""
     found: dict[Concept, set[Polarity]] = defaultdict(set)
     for span in spans:
-        if span.type in types:
+        if span.type in types and not span.normal.replace(".", "").isdecimal():
             found[span.type, span.normal].add(span.polarity)
     return {concept: frozenset(polarities) for concept, polarities in found.items()}
 

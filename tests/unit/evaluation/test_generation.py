@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import threading
 import time
 
 import pytest
@@ -185,6 +186,25 @@ def test_an_engine_of_our_own():
     assert made.correct and made.tokens == 4  # four bytes each, the end included
     assert made.seconds >= made.scores["first_token_s"] >= 0.02
     assert made.scores["cut_off"] == 0.0
+
+
+def test_what_is_cancelled_frees_its_slot():
+    engine = FakeEngine(FakeConfig(token_delay_s=0.05, answer_words=200))
+    scorer = GenerationScorer("fake", config(concurrency=2), answerer=EngineAnswerer(engine))
+    outcomes = scorer.score([choice(n) for n in range(4)])
+    asyncio.run_coroutine_threadsafe(asyncio.sleep(0), scorer._loop).result()
+    timer = threading.Timer(0.3, lambda: scorer._loop.call_soon_threadsafe(engine_cancelled, scorer._loop))
+    timer.start()
+    first = next(outcomes)
+    outcomes.close()
+    time.sleep(0.3)
+    assert first.status == "failed" and engine.stats().running == 0
+    scorer.close()
+
+
+def engine_cancelled(loop):
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
 
 
 def test_an_engine_by_its_config_and_an_answer_cut_off():

@@ -66,6 +66,13 @@ def law_doses_belong_to_their_drugs():
     assert found["number_fidelity"] == 1 and found["dose_fidelity"] < 1 and found["safety"] < 1
 
 
+def law_a_changed_threshold_costs():
+    told = "Diabetes is diagnosed when HbA1c is above 6.5 %. Blood pressure should be below 140/90."
+    for was, now in (("6.5 %", "7.5 %"), ("140/90", "180/90")):
+        found = figures(told.replace(was, now), told, "What is measured?")
+        assert found["number_fidelity"] < 1 and found["knowledge_coverage"] < 1 and found["mas"] < 10
+
+
 def law_units_and_names_do_not_matter():
     same = REFERENCE.replace("400 mg", "0.4 g").replace("Paracetamol", "Acetaminophen").replace("5 days", "120 hours")
     found = figures(same)

@@ -13,6 +13,8 @@ from medray.evaluation.metrics import retention as retaining
 from medray.evaluation.metrics.abstention import abstention, area_under_risk, risk_coverage
 from medray.evaluation.metrics.calibration import calibration, probabilities, stated
 from medray.evaluation.metrics.retention import retained, retention
+from medray.evaluation.metrics.retention_runs import retention_of_runs
+from medray.evaluation.rows import Row, write_rows
 from medray.evaluation.schema import Outcome
 
 PAIRS = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60)
@@ -92,6 +94,23 @@ def test_a_mutant_that_counts_the_students_own_items_is_seen(monkeypatch):
     assert retention(teacher, student, answers).counted == 0
     monkeypatch.setattr(retaining, "_MOST", -1.0)  # everything counts as taught
     assert retention(teacher, student, answers).counted != 0
+
+
+def test_runs_are_compared_by_their_rows(tmp_path):
+    rng = random.Random(1)
+    right = {str(n): rng.randrange(4) for n in range(60)}
+    for name, share in (("teacher", 0.8), ("student", 0.6)):
+        made = [
+            Row(outcome(item, place if rng.random() < share else (place + 1) % 4, right=place), "choice", 4, place)
+            for item, place in right.items()
+        ]
+        (tmp_path / name).mkdir()
+        write_rows(tmp_path / name / "items.parquet", made)
+    found = retention_of_runs(tmp_path / "teacher", tmp_path / "student")
+    assert found["low"] < found["counted"] < found["high"] and found["items"] == 60
+    assert retention_of_runs(tmp_path / "teacher", tmp_path / "teacher")["counted"] == 1
+    with pytest.raises(DataError):
+        retention_of_runs(tmp_path / "teacher", tmp_path)
 
 
 # --- calibration ----------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ _SUBJECT: Final = re.compile(
     re.IGNORECASE,
 )
 _COPULA: Final = re.compile(
-    r"\b(?:is|are|was|be|es|est|ist|é|è)\b|[:=→是为]|[ \t][-–—][ \t]|\A[ \t]*\n\s*", re.IGNORECASE
+    r"\b(?:is|are|was|be|es|est|ist|é|è)\b|[:=→是为]|[ \t][-–—][ \t]|\A[ \t]*\n\s*|\A's\b", re.IGNORECASE
 )
 _ADVERBS: Final = re.compile(
     r"(?:\s*(?:[:=→]|[-–—](?=\s)|\b(?:therefore|thus|likely|probably|clearly|indeed|definitely|actually|simply|then|hence|"
@@ -32,6 +32,7 @@ _DENIED: Final = re.compile(r"n't\b|\b(?:not|never|cannot)\b", re.IGNORECASE)
 _BUT: Final = re.compile(r"\s*not\b[^.;?!\n]{0,60}?\b(?:but(?: rather)?|rather)\b\s*", re.IGNORECASE)
 _STOP: Final = re.compile(r"[.;?!](?=\s|\Z)")
 _SPAN: Final = 80
+_CLAUSE: Final = 400  # characters before a claim in which it may be said whose it is
 
 _PREDICATE: Final = re.compile(
     r"\s+(?:is|would be|must be|has to be|seems(?: to be)?|appears(?: to be)?|remains)\s+"
@@ -40,13 +41,13 @@ _PREDICATE: Final = re.compile(
     re.IGNORECASE,
 )
 _CLAUSE_START: Final = re.compile(
-    r"(?:[.;:!?,\n(]\s*|\b(?:so|thus|therefore|hence|then|only|clearly|and|but|because|since|that|while)\b,?\s+)", re.I
+    r"(?:[.;:!?,\n]\s*|\b(?:so|thus|therefore|hence|then|only|clearly|and|but|because|since|that|while)\b,?\s+)", re.I
 )
 _PATTERNS: Final[tuple[tuple[re.Pattern[str], int], ...]] = tuple(
     (re.compile(pattern, re.IGNORECASE | re.MULTILINE), rank)
     for pattern, rank in (
         (
-            r"\bi(?:'d|'ll| would| will| must| have to)?\s+(?:therefore\s+|thus\s+|then\s+)?"
+            r"\bi(?:'d|'ll|'m| am| would| will| must| have to)?\s+(?:therefore\s+|thus\s+|then\s+)?"
             r"(?:choose|pick|select|go with|going with|say|answer|opt for|vote for|think|believe)\b"
             r"\s*(?:it is|it's|that it is)?\s*:?",
             STATED,
@@ -90,6 +91,7 @@ _REJECTED: Final = re.compile(
 _CONDITION: Final = re.compile(r"\b(?:if|suppose|supposing|assuming|had|were)\b", re.IGNORECASE)
 _COUNTER: Final = re.compile(r"\b(?:would|could|might)\b", re.IGNORECASE)
 _FORCED: Final = re.compile(r"\bif (?:i|forced|pressed|one) (?:had|have|must|were)?\s*(?:to|forced)?", re.IGNORECASE)
+_REST: Final = re.compile(r"[^.!?\n]*([.!?\n]|\Z)")
 _RESET: Final = re.compile(r"\b(?:but|however|though|so|therefore|thus|hence|here)\b", re.IGNORECASE)
 
 
@@ -187,10 +189,11 @@ def _verdicts(text: str, reader: OptionReader) -> Iterator[Claim]:
 
 def _is_of_another(text: str, claim: Claim) -> bool:
     """Tell whether a claim is asked, or made by others or of another case."""
-    rest = re.match(r"[^.!?\n]*([.!?\n]|\Z)", text[claim.end :])
+    rest = _REST.match(text, claim.end, claim.end + _CLAUSE)
     if (rest and rest[1] == "?") or _REJECTED.match(text, claim.end):
         return True
-    begins = max((mark.end() for mark in _STOP.finditer(text, 0, claim.start)), default=0)
+    begins = max(0, claim.start - _CLAUSE)
+    begins = max((mark.end() for mark in _STOP.finditer(text, begins, claim.start)), default=begins)
     begins = max(begins, text.rfind("\n", 0, claim.start) + 1)
     clause = text[begins : claim.start]
     resets = list(_RESET.finditer(clause))

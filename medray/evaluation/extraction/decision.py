@@ -25,6 +25,8 @@ _CORRECTION: Final = re.compile(
     r"on reflection|i meant|change my answer|revis(?:e|ed|ing))\b",
     re.IGNORECASE,
 )
+_LETTER: Final = re.compile(r"[A-J]")
+_LETTERS_ALONE: Final = re.compile(r"\W*[A-J](?:[\s.,;:)]+[A-J])+\W*")
 _QUESTION: Final = re.compile(r"\A\s*(?:question|q|problem|case)\s*\d*\s*:", re.IGNORECASE)
 
 
@@ -103,6 +105,8 @@ def _lead(line: str, reader: OptionReader) -> _Lead | None:
     reading = reader.read(line)
     if reading is None or not reading.closed or line[reading.end :].lstrip().startswith("?"):
         return None
+    if _LETTERS_ALONE.fullmatch(line) and len(set(_LETTER.findall(line))) > 1:
+        return _Lead(None, len(line), bare=False)
     alone = not line[reading.end :].strip(" .)]")
     return None if reading.place is None and not alone else _Lead(reading.place, reading.end, reading.bare and alone)
 

@@ -143,6 +143,31 @@ def test_the_answer_part(output, answer):
     assert answer_section(output).text == answer
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "piece", ["A, ", "The answer is B, ", "<think>", "metformin and ", '"answer": ', "<answer>", "**"]
+)
+def test_endless_repetition_is_read_in_time(piece):
+    assert extract_choice(piece * 3000, OPTIONS).place in (None, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("output", "letter"),
+    [
+        ("So the answer's B.", "B"),
+        ("I'm going with B", "B"),
+        ("Naloxone (option C) is the correct answer.", ""),
+        ("A. B. C. D.", ""),
+        ("The answer is A. B, C and D are wrong.", "A"),
+        ("Answer: B\n\nIf he were a child, the answer would be C.", "B"),
+        ("Neither A nor B is correct; the answer is D.", "D"),
+        ("The answer is: A 35-year-old man", ""),
+    ],
+)
+def test_wordings(output, letter):
+    assert extract_choice(output, OPTIONS).letter == letter
+
+
 def test_declining_is_told_from_answering():
     assert abstains("I don’t know.") and abstains("As an AI, I cannot say.")
     assert not abstains("You cannot take both.") and not abstains("The patient is not able to walk.")

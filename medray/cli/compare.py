@@ -102,16 +102,16 @@ def _range(own: Mapping[str, float]) -> str:
 
 
 def _rows(name: str, settings: Sequence[str], out: Path | None) -> Any:
-    from medray.evaluation.rows import read_rows
-    from medray.evaluation.runner_evaluation import ITEMS, Place, evaluate, is_evaluation
+    from medray.evaluation.runner_evaluation import Place, evaluate
+    from medray.evaluation.runner_finished import evaluated_rows, is_evaluation
 
     folder = fetch(name) if is_remote(name) and not name.startswith("http") else Path(name)
     if is_evaluation(folder):
-        return read_rows(folder / ITEMS)
+        return evaluated_rows(str(folder))
     if out is None or not any(setting.startswith("tasks.") for setting in settings):
         raise ConfigError(f"{name} is no finished evaluation: give --task NAME=FILE and --out DIR to make one")
     from medray.evaluation.config import EvaluateConfig
 
     config = load(EvaluateConfig, None, [*settings, f"model={name}"])
     evaluate(config, Place(str(out), command=("medray", "compare")), say=lambda line: click.echo(line, err=True))
-    return read_rows(out / ITEMS)
+    return evaluated_rows(str(out))

@@ -5,6 +5,8 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from medray.config import Config
+from medray.data.config import LeakageConfig
+from medray.evaluation.generation_answerers import is_url
 from medray.evaluation.generation_config import GenerationConfig
 from medray.evaluation.loglikelihood_config import LoglikelihoodConfig
 from medray.evaluation.tasks import TasksConfig
@@ -34,6 +36,13 @@ class ReportConfig(Config):
     discordant: float = Field(default=0.3, gt=0, le=1)
 
 
+class TrainingConfig(Config):
+    """What the model was trained on: prepared lessons or raw corpora. Items found there are listed and told apart."""
+
+    corpora: tuple[str, ...] = ()
+    leakage: LeakageConfig = LeakageConfig()
+
+
 class EvaluateConfig(TasksConfig):
     """Ask a model, or an OpenAI-compatible URL, the questions of exams and report what it got right."""
 
@@ -41,6 +50,8 @@ class EvaluateConfig(TasksConfig):
     mode: Mode = "loglikelihood"
     loglikelihood: LoglikelihoodConfig = LoglikelihoodConfig()
     generation: GenerationConfig = GenerationConfig()
+    training: TrainingConfig = TrainingConfig()
+    teacher: str = ""  # a finished evaluation of the teacher on the same items: the knowledge retention rate
     run: RunConfig = RunConfig()
     report: ReportConfig = ReportConfig()
     write_quality: bool = False  # into the manifest of the model's own artifact, for the selector
@@ -54,8 +65,3 @@ class EvaluateConfig(TasksConfig):
         if is_url(self.model) and self.write_quality:
             raise ValueError("write_quality: a URL has no manifest to write to: name the artifact")
         return self
-
-
-def is_url(model: str) -> bool:
-    """Tell an endpoint from the name of a model."""
-    return model.startswith(("http://", "https://"))

@@ -36,6 +36,8 @@ def page(summary: Mapping[str, Any]) -> str:
     sections += [
         (name, _exam(name, task) if task["kind"] == "choice" else _open(name, task)) for name, task in tasks.items()
     ]
+    if "contamination" in summary:
+        sections += [("Contamination", _contamination(summary["contamination"]))]
     sections += [("Beside the paper", _paper(summary))]
     if summary["quality"]:
         sections += [("Quality by class", _quality(summary["quality"]))]
@@ -77,14 +79,63 @@ def _exam(name: str, task: Mapping[str, Any]) -> str:
     if calibration:
         drawn += plots.reliability(calibration["bins"], f"{name}: share right against probability")
     parts.append(f'<div class="pair">{drawn}</div>')
-    if calibration:
-        parts.append(f"<p>Expected calibration error {calibration['ece']:.3f}.</p>")
+    parts += [_calibration(calibration)] if calibration else []
+    parts += [_abstention(task["abstention"]), _retention(task)]
     if task["measures"]:
         parts += ["<h3>Other measures</h3>", _measures(task)]
     for title, key in (("By stratum", "strata"), ("By class of question", "categories")):
         if len(task[key]) > 1:
             parts.append(_parts(f"{name}, {title.lower()}", title, task[key]))
     return "".join(parts)
+
+
+def _calibration(own: Mapping[str, Any]) -> str:
+    return (
+        f"<p>Expected calibration error {own['ece']:.3f} [{own['low']:.3f}, {own['high']:.3f}], with bins of equal "
+        f"size {own['ece_adaptive']:.3f}; area under the risk-coverage curve {own['area_under_risk']:.3f}.</p>"
+    )
+
+
+def _abstention(own: Mapping[str, Any]) -> str:
+    if not own["declined"]:
+        return ""
+    rest = "" if own["accuracy_answered"] is None else f"; {own['accuracy_answered']:.1%} of what was answered is right"
+    return f"<p>Declined: {own['declined']:.1%}{rest}.</p>"
+
+
+def _retention(task: Mapping[str, Any]) -> str:
+    own = task.get("retention")
+    if not own:
+        return ""
+    soft = "" if own["soft"] is None else f", by probabilities {own['soft']:.1%}"
+    return (
+        f"<p>Knowledge retention (KRR): {own['counted']:.1%} [{own['low']:.1%}, {own['high']:.1%}] of the "
+        f"{own['taught']} items that the teacher has right{soft}. Guessing would retain {own['chance']:.1%}, a student "
+        f"whose errors have nothing to do with the teacher's {own['independent']:.1%}.</p>"
+    )
+
+
+def _contamination(found: Mapping[str, Any]) -> str:
+    lead = (
+        f"<p>{len(found['affected'])} of the items (or their passages) stand in the {found['rows']} rows of the "
+        f"training corpus; {found['incomparable']} are too short or too common to be compared.</p>"
+    )
+    apart = [
+        (name, own["n"], own["affected"], _value(own["accuracy_affected"]), _value(own["accuracy_clean"]))
+        for name, own in found["accuracy"].items()
+    ]
+    rows = [
+        (own["item_id"], own["part"], f"{own['overlap']:.0%}", own["row"], "yes" if own["answer_seen"] else "no")
+        for own in found["affected"]
+    ]
+    header = ("task", "items", "affected", "accuracy on the affected", "on the others")
+    listed = html_table(("item", "part", "overlap", "training row", "answer there too"), rows)
+    folded = f"<details><summary>every affected item</summary>{listed}</details>"
+    return lead + (html_table(header, apart) + folded if rows else "")
+
+
+def _value(own: Mapping[str, Any] | None) -> str:
+    return "–" if own is None else f"{own['value']:.1%} [{own['low']:.1%}, {own['high']:.1%}]"
 
 
 def _open(name: str, task: Mapping[str, Any]) -> str:

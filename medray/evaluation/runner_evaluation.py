@@ -11,14 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from medray.artifacts import Manifest, Output, hash_bytes, is_artifact, read
+from medray.artifacts import Manifest, Output, fetch, hash_bytes, is_artifact, is_remote, read
 from medray.config import config_hash, resolved
 from medray.data.sources.files import content_hash
-from medray.evaluation.config import EvaluateConfig, is_url
+from medray.evaluation.config import EvaluateConfig
+from medray.evaluation.generation_answerers import is_url
 from medray.evaluation.quality import quality, write_quality
 from medray.evaluation.report import page
 from medray.evaluation.rows import Journal, Row, rows_of, write_rows
 from medray.evaluation.runner import RunPlan, run_items
+from medray.evaluation.runner_additions import add_contamination, add_retention, find_contamination
+from medray.evaluation.runner_finished import ITEMS, KIND, evaluated_rows
 from medray.evaluation.runner_plan import TaskPlan, plan_task
 from medray.evaluation.runner_progress import shown as progress_shown
 from medray.evaluation.runner_scorers import ScorerFactory
@@ -30,8 +33,7 @@ from medray.models import ModelRef, resolve
 from medray.models.identity import content_identity
 from medray.report import provenance
 
-KIND: Final = "evaluation"
-ITEMS, SUMMARY, REPORT = "items.parquet", "summary.json", "report.html"
+SUMMARY, REPORT = "summary.json", "report.html"
 _JOURNAL: Final = "rows.jsonl"
 
 
@@ -53,6 +55,10 @@ def evaluate(
     plans = [plan_task(task, config.report.discordant) for task in tasks.values()]
     for plan in plans:
         say(plan.line())
+    leaks = find_contamination(config.training, items)
+    if leaks is not None:
+        say(f"{len(leaks.affected_ids)} of {len(items)} items stand in the training corpus ({leaks.rows} rows)")
+    teacher = evaluated_rows(config.teacher) if config.teacher else None
     output = Output(place.out, kind=KIND, config=_figures(config), inputs=_inputs(config), overwrite=place.overwrite)
     with output:
         if output.resumed:
@@ -64,16 +70,13 @@ def evaluate(
             journal.close()
         rows = rows_of(items, journal.outcomes)
         summary = _summary(config, place, rows, plans) | effort
+        add_contamination(summary, rows, leaks)
+        add_retention(summary, rows, teacher)
         _write(output.path, rows, summary)
         output.commit(Manifest(kind=KIND, metrics=_metrics(summary), command=place.command))
     if config.write_quality:
         say(f"quality written to {write_quality(resolve(config.model), summary['quality'])}")
     return summary
-
-
-def is_evaluation(folder: Path) -> bool:
-    """Tell whether a folder holds a finished evaluation."""
-    return is_artifact(folder) and read(folder).kind == KIND
 
 
 def _run(config: EvaluateConfig, items: Sequence[Item], journal: Journal, factory: Factory) -> dict[str, Any]:
@@ -124,7 +127,14 @@ def _figures(config: EvaluateConfig) -> dict[str, Any]:
 
 def _inputs(config: EvaluateConfig) -> dict[str, str]:
     model = hash_bytes(config.model.encode()) if is_url(config.model) else content_identity(resolve(config.model))
-    return {"model": model} | {f"tasks/{name}": content_hash(file) for name, file in config.tasks.items()}
+    files = {f"tasks/{name}": file for name, file in config.tasks.items()}
+    files |= {f"training/{place}": corpus for place, corpus in enumerate(config.training.corpora)}
+    return {"model": model} | {name: _content(file) for name, file in files.items()}
+
+
+def _content(location: str) -> str:
+    folder = fetch(location) if is_remote(location) else Path(location)
+    return read(folder).content_hash if is_artifact(folder) else content_hash(location)
 
 
 def _write(folder: Path, rows: Sequence[Row], summary: Mapping[str, Any]) -> None:

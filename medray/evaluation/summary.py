@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from medray.evaluation.rows import Row
+from medray.evaluation.summary_exam import abstained, calibrated
 from medray.evaluation.summary_measures import ACCURACY, CONSISTENCY, PARSED, by_item, measures
 from medray.evaluation.summary_notes import notes
 from medray.statistics import Interval, bootstrap_mean, holm
@@ -47,6 +48,8 @@ def _task(rows: Sequence[Row], level: float, seed: int) -> dict[str, Any]:
     apart = (ACCURACY, PARSED, CONSISTENCY)
     summary["measures"] = {name: interval(own) for name, own in sorted(figures.items()) if name not in apart}
     if kind == "choice":
+        summary["calibration"] = calibrated(rows, level=level, seed=seed)
+        summary["abstention"] = abstained(rows)
         for name, key in (("strata", _stratum), ("categories", _category)):
             summary[name] = _parts(items, figures[ACCURACY], key, interval)
     return summary | {"effort": _effort(items, interval)}

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import Final
 
+from medray.evaluation.metrics.calibration import probabilities
 from medray.evaluation.rows import Row
 
 ACCURACY: Final = "accuracy"
@@ -40,16 +41,6 @@ def measures(rows: Iterable[Row]) -> Measures:
         for name, value in _of_item(own).items():
             found[name][item_id] = value
     return dict(found)
-
-
-def probabilities(row: Row) -> list[float] | None:
-    """Return the softmax of the options' log-likelihoods, in the file's order, where the row has all of them."""
-    figures = option_scores(row).get(LOGLIKELIHOOD)
-    if figures is None or not all(map(math.isfinite, figures)):
-        return None
-    top = max(figures)
-    weights = [math.exp(figure - top) for figure in figures]
-    return [weight / sum(weights) for weight in weights]
 
 
 def option_scores(row: Row) -> dict[str, list[float]]:
@@ -94,7 +85,7 @@ def _proper_scores(row: Row) -> dict[str, float]:
     if row.answer_index is None:
         return {}
     found = {f"{name} of the right option": own[row.answer_index] for name, own in option_scores(row).items()}
-    shares = probabilities(row)
+    shares = probabilities(row.outcome)
     if shares is not None:
         found[P_CORRECT] = shares[row.answer_index]
         found[BRIER] = sum((share - (place == row.answer_index)) ** 2 for place, share in enumerate(shares))

@@ -23,6 +23,16 @@ def notes(summary: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def contamination_note(own: Mapping[str, Any]) -> str:
+    """Return the sentence for a task of which the training corpus holds items."""
+    clean, seen = own["accuracy_clean"], own["accuracy_affected"]
+    said = f"{own['affected']} of {own['n']} items stand in the training corpus: a score on those is memory"
+    if seen is not None:
+        said += f" ({seen['value']:.1%} right"
+        said += ")" if clean is None else f", against {clean['value']:.1%} of the others)"
+    return said + "."
+
+
 def _guessing(summary: Mapping[str, Any]) -> list[str]:
     found = []
     accuracy, low, high = (summary[name] for name in ("accuracy", "low", "high"))

@@ -5,7 +5,7 @@ of its options, seeds) are a cluster: resampling draws whole items, so that repe
 """
 
 from medray.statistics.detectable import detectable_from_chance, detectable_paired
-from medray.statistics.intervals import Interval, bootstrap_mean, wilson
+from medray.statistics.intervals import Interval, bootstrap_mean, bootstrap_statistic, wilson
 from medray.statistics.multiple import holm
 from medray.statistics.paired import Paired, mcnemar, paired_difference
 
@@ -13,6 +13,7 @@ __all__ = [
     "Interval",
     "Paired",
     "bootstrap_mean",
+    "bootstrap_statistic",
     "detectable_from_chance",
     "detectable_paired",
     "holm",

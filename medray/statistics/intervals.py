@@ -1,7 +1,7 @@
 """Intervals: Wilson's for a share, the bootstrap (BCa) for any mean, over clusters where measurements repeat."""
 
 import warnings
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +53,21 @@ def bootstrap_mean(
         return Interval(value, value, value, n, "constant")
     low, high = _bca(means, level=level, resamples=resamples, seed=seed)
     return Interval(value, low, high, n, "bootstrap (BCa)")
+
+
+def bootstrap_statistic(
+    statistic: Callable[[Sequence[int]], float], n: int, *, level: float = LEVEL, resamples: int = 499, seed: int = 0
+) -> Interval:
+    """Percentile bootstrap of any statistic of a sample of n, given as a function of the places drawn.
+
+    For statistics that are no mean (a calibration error, say); their bias stays in the interval.
+    """
+    if n <= 0:
+        raise ValueError("expected at least one value")
+    rng = np.random.default_rng(seed)
+    drawn = [statistic(rng.integers(0, n, n).tolist()) for _ in range(resamples)]
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(statistic(range(n)), float(low), float(high), n, "bootstrap (percentile)")
 
 
 def cluster_means(values: Sequence[float], clusters: Sequence[Hashable] | None = None) -> Any:

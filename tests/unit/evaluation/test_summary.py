@@ -10,7 +10,7 @@ from evaluation_fakes import item, items, outcome
 from medray.evaluation.rows import rows_of
 from medray.evaluation.runner import failed
 from medray.evaluation.summary import summarise
-from medray.evaluation.summary_measures import BRIER, MARGIN, P_CORRECT, agreement, measures, probabilities
+from medray.evaluation.summary_measures import BRIER, MARGIN, P_CORRECT, agreement, measures
 from medray.statistics import wilson
 
 ITEMS = items(200)
@@ -99,7 +99,6 @@ def test_proper_scores_by_hand():
     (row,) = rows_of([one], {one.id: [outcome(one, 2, scores=scores | {"bytes": 7.0})]})
     weights = [math.exp(-place) for place in (3, 2, 1, 4)]
     shares = [weight / sum(weights) for weight in weights]
-    assert probabilities(row) == pytest.approx(shares)
     found = measures([row])
     assert found[P_CORRECT][one.id] == pytest.approx(shares[2])
     expected = sum(share**2 for share in shares) - shares[2] ** 2 + (1 - shares[2]) ** 2
@@ -112,7 +111,7 @@ def test_incomplete_or_infinite_scores_make_no_probability():
     one = item(0)
     for scores in ({"loglikelihood/0": -1.0}, {f"loglikelihood/{place}": -math.inf for place in range(4)}):
         (row,) = rows_of([one], {one.id: [outcome(one, 0, scores=scores)]})
-        assert probabilities(row) is None and P_CORRECT not in measures([row])
+        assert P_CORRECT not in measures([row])
     assert agreement([1, 1, None]) == pytest.approx(1 / 3)
 
 

@@ -8,6 +8,7 @@ them together is sampled on the way.
 import os
 import subprocess
 import threading
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ import psutil
 _MARK = "MEDRAY_SUPERVISOR"
 _SAMPLE_EVERY_S = 2.0
 _GRACE_S = 15.0
+_LOOK_EVERY_S = 0.1
 
 
 class Supervisor:
@@ -73,15 +75,26 @@ class Supervisor:
 
     def stop_all(self) -> None:
         """Terminate every marked process, then kill what is left."""
-        found = self.processes()
-        for process in found:
-            _signal(process, "terminate")
-        psutil.wait_procs(found, timeout=_GRACE_S)
         for process in self.processes():
-            _signal(process, "kill")
-            psutil.wait_procs([process], timeout=_GRACE_S)
+            _signal(process, "terminate")
+        if not self._gone(_GRACE_S):
+            for process in self.processes():
+                _signal(process, "kill")
+            self._gone(_GRACE_S)
         for child in self._children:
-            child.wait()  # reaped, so that no zombie outlives us
+            if child.poll() is None:
+                child.kill()  # whatever the table of processes says, our own child does not outlive us
+            child.wait()  # reaped, so that no zombie does either
+
+    def _gone(self, within_s: float) -> bool:
+        """Wait until no marked process is seen twice in a row: one that is just being started shows late."""
+        end_s, empty = time.monotonic() + within_s, 0
+        while empty < 2 and time.monotonic() < end_s:
+            for child in self._children:
+                child.poll()  # reaps ours, and keeps its exit code
+            empty = 0 if self.processes() else empty + 1
+            time.sleep(_LOOK_EVERY_S)
+        return empty == 2
 
     def processes(self) -> list[psutil.Process]:
         """Return the live processes that carry the mark."""

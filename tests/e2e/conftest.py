@@ -39,7 +39,7 @@ class Head:
         )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # gone before the tests of other folders, which start clusters of their own
 def head() -> Iterator[Head]:
     # A short path: Ray's sockets live below it and their names are limited to 107 bytes.
     home = Path(tempfile.mkdtemp(prefix="mr", dir="/tmp"))

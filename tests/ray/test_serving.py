@@ -22,7 +22,7 @@ from medray.models.tiny import save_tiny
 SECRET = "zebrafishpatient"
 QUESTION = f"How many tablets of ibuprofen may {SECRET} take?"
 POOLS = ("fast", "slow", "tiny")
-SLOW = {"token_delay_s": 0.25, "answer_words": 60, "slots": 8}
+SLOW = {"token_delay_s": 0.25, "answer_words": 200, "slots": 8}
 
 
 def free_port() -> int:
@@ -52,11 +52,13 @@ class Served:
         return self.http.post("/v1/chat/completions", json={**body(), **changes})
 
     def replica_pid(self, deployment: str) -> int:
+        import ray
         from ray.util.state import list_actors
 
+        here = ray.get_runtime_context().gcs_address  # without it, any other cluster of this machine is in the way
         found = [
             actor
-            for actor in list_actors(filters=[("state", "=", "ALIVE")], limit=1000)
+            for actor in list_actors(here, filters=[("state", "=", "ALIVE")], limit=1000)
             if actor.class_name.endswith(f":{deployment}")
         ]
         return int(found[0].pid) if found else 0
@@ -210,10 +212,10 @@ def test_a_client_that_leaves_frees_the_engine(served):
 
     with served.http.stream("POST", "/v1/chat/completions", json=body(model="medray:slow", stream=True)) as response:
         assert next(response.iter_lines())
-        wait_for(lambda: running() == 1, 10)
+        wait_for(lambda: running() == 1, 30)
     left_s = time.monotonic()
-    wait_for(lambda: running() == 0, 10)
-    assert time.monotonic() - left_s < 8  # the whole answer would take 15 s and more
+    wait_for(lambda: running() == 0, 30)
+    assert time.monotonic() - left_s < 20  # the whole answer would take 50 s and more
 
 
 def test_no_question_is_in_any_log(served):

@@ -1,5 +1,6 @@
 """The supervisor finds grandchildren, stops them whatever happened, and sees memory."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -18,7 +19,8 @@ STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); 
 def test_an_orphaned_grandchild_is_stopped():
     with Supervisor() as supervisor:
         supervisor.start([sys.executable, "-c", GRANDCHILD]).wait()
-        assert len(supervisor.processes()) == 1
+        seen = [len(supervisor.processes()) for _ in range(10) if time.sleep(0.2) is None]
+        assert max(seen) == 1
     assert supervisor.processes() == []
 
 
@@ -33,9 +35,10 @@ def test_also_on_ctrl_c_and_failure(error):
 def test_a_child_that_ignores_terminate_is_killed(monkeypatch):
     monkeypatch.setattr("jobs.supervise._GRACE_S", 1.0)
     with Supervisor() as supervisor:
-        supervisor.start([sys.executable, "-c", STUBBORN])
+        child = supervisor.start([sys.executable, "-c", STUBBORN])
         time.sleep(0.5)
     assert supervisor.processes() == []
+    assert child.returncode == -signal.SIGKILL
 
 
 def test_others_are_left_alone():

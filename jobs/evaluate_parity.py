@@ -32,7 +32,6 @@ class EvaluateParityConfig(Config):
     text_limit: int | None = Field(default=None, ge=1)
     seed: int = 0
     turns: int = Field(default=8, ge=1)
-    batch: int = Field(default=8, ge=1)
     lm_eval_batch: int = Field(default=1, ge=1)
     threads: int = Field(default=1, ge=1)
 
@@ -86,7 +85,7 @@ def _compared(config: EvaluateParityConfig, folder: Path, python: Path) -> Itera
         python, folder, resolve(config.model).path, batch=config.lm_eval_batch, threads=config.threads
     ) as theirs:
         for (name, method), tasks in written.items():
-            scorer = LoglikelihoodScorer(config.model, LoglikelihoodConfig(method=method, batch_items=config.batch))
+            scorer = LoglikelihoodScorer(config.model, LoglikelihoodConfig(method=method))
             pairs, turns = compare(scorer, theirs, tasks, method=method, turns=config.turns)
             timed = speed(turns)
             row = {"task": name, "method": method, "agreement": agreement(pairs), "speed": timed}

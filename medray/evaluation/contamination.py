@@ -112,7 +112,7 @@ class _Index:
 
     def __init__(self, items: Sequence[Item], config: LeakageConfig) -> None:
         self._parts: dict[int, list[tuple[Item, Part]]] = defaultdict(list)  # by hash of the text
-        self._short: dict[int, dict[int, list[tuple[Item, Part]]]] = defaultdict(lambda: defaultdict(list))
+        self._short: dict[int, list[tuple[list[str], Item, Part]]] = defaultdict(list)  # by hash of the first words
         long: dict[int, str] = {}
         silent: list[str] = []
         for item, part, text in _texts(items):
@@ -121,10 +121,11 @@ class _Index:
                 long.setdefault(hash64(found), text)
                 self._parts[hash64(found)].append((item, part))
             elif len(found) >= _MIN_WORDS:
-                (run,) = ngram_hashes(found, len(found)).tolist()
-                self._short[len(found)][run].append((item, part))
+                (run,) = ngram_hashes(found[:_MIN_WORDS], _MIN_WORDS).tolist()
+                self._short[run].append((found, item, part))
             else:
                 silent.append(item.id)
+        self._starts = np.array(sorted(self._short), dtype=np.uint64)
         # With an overlap of 1 `needed` is the number of telling runs of each text, in the order of `long`.
         self._runs: LeakIndex = index_questions(long.values(), config.model_copy(update={"overlap": 1.0}))
         self._keys = list(long)
@@ -132,17 +133,20 @@ class _Index:
         silent += [item.id for key in templates for item, part in self._parts[key] if part == "question"]
         self.incomparable = tuple(dict.fromkeys(silent))
 
-    def held(self, row: Sequence[str], overlap: float) -> Iterator[tuple[Item, Part, float]]:
+    def held(self, row: list[str], overlap: float) -> Iterator[tuple[Item, Part, float]]:
         """Yield the items of which a row's words hold at least `overlap`."""
         runs = np.unique(ngram_hashes(row, self._runs.ngram_words))
-        count = Counter(place for run in _known(runs, self._runs.grams) for place in self._runs.holders[run])
+        telling = runs[_among(runs, self._runs.grams)].tolist()
+        count = Counter(place for run in telling for place in self._runs.holders[run])
         for place, held in count.items():
             share = held / self._runs.needed[place]
             if share >= overlap:
                 yield from ((item, part, share) for item, part in self._parts[self._keys[place]])
-        for size, texts in self._short.items():
-            for run in set(ngram_hashes(row, size).tolist()) & texts.keys():
-                yield from ((item, part, 1.0) for item, part in texts[run])
+        starts = ngram_hashes(row, _MIN_WORDS)
+        for at in np.flatnonzero(_among(starts, self._starts)).tolist():
+            for text, item, part in self._short[int(starts[at])]:
+                if row[at : at + len(text)] == text:
+                    yield item, part, 1.0
 
 
 def _texts(items: Sequence[Item]) -> Iterator[tuple[Item, Part, str]]:
@@ -160,13 +164,12 @@ def _says(row: Sequence[str], answer: Sequence[str]) -> bool:
     """Tell whether a row holds an answer's words in one run."""
     if not answer or len(answer) > len(row):
         return False
-    (run,) = ngram_hashes(answer, len(answer)).tolist()
-    return run in set(ngram_hashes(row, len(answer)).tolist())
+    return bool((ngram_hashes(row, len(answer)) == ngram_hashes(answer, len(answer))).any())
 
 
-def _known(runs: npt.NDArray[np.uint64], known: npt.NDArray[np.uint64]) -> list[int]:
-    """Return the runs that the sorted array `known` holds."""
+def _among(runs: npt.NDArray[np.uint64], known: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    """Tell which runs the sorted array `known` holds."""
     if not known.size:
-        return []
+        return np.zeros(runs.shape, dtype=np.bool_)
     at = np.minimum(np.searchsorted(known, runs), known.size - 1)
-    return [int(run) for run in runs[known[at] == runs]]
+    return np.asarray(known[at] == runs)

@@ -7,7 +7,7 @@ long, out of memory, not a number) is a failed outcome and does not take the oth
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from medray.evaluation.loglikelihood_batches import batches
+from medray.evaluation.loglikelihood_batches import Budget, batches
 from medray.evaluation.loglikelihood_config import LoglikelihoodConfig
 from medray.evaluation.loglikelihood_model import AnswerModel
 from medray.evaluation.loglikelihood_plan import Asking, Plan, failures, outcomes, plan
@@ -26,6 +26,7 @@ class LoglikelihoodScorer:
         self._asking = Asking(config.style, config.method, config.repeats, config.seed, config.normalise)
         self._encoder = PromptEncoder(load_tokenizer(reference))
         self._model = AnswerModel(load_model(reference, dtype=config.dtype, device=config.device))
+        self._budget = Budget(config.batch_items, config.tokens_at_once, config.held_positions)
         self._shots: Mapping[str, Sequence[Item]] = {}
 
     @property
@@ -53,8 +54,7 @@ class LoglikelihoodScorer:
                 plans.append(self._plan(item))
             except ValueError as error:
                 done[item.id] = failures(item, type(error).__name__, self._asking)
-        sizes = {"items": self._config.batch_items, "tokens": self._config.batch_tokens}
-        for places in batches([planned.requests for planned in plans], **sizes):
+        for places in batches([planned.requests for planned in plans], self._budget):
             done.update(self._batch([plans[place] for place in places]))
         for item in items:
             yield from done[item.id]

@@ -5,23 +5,35 @@ once, when that saves enough.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from medray.evaluation.loglikelihood_requests import Request
 
 
-def batches(groups: Sequence[Sequence[Request]], *, items: int, tokens: int) -> Iterator[list[int]]:
-    """Yield places of groups, the longest first: at most `items` of them, and `tokens` positions unless it is one."""
+@dataclass(frozen=True)
+class Budget:
+    """What one batch may take: groups, context ids read at once, positions of keys and values held."""
+
+    items: int
+    tokens: int
+    positions: int
+
+
+def batches(groups: Sequence[Sequence[Request]], budget: Budget) -> Iterator[list[int]]:
+    """Yield places of groups, the longest first, within the budget unless a group alone exceeds it."""
     widths = [max(positions(request) for request in group) for group in groups]
-    heights = [sum(len(request.answers) for request in group) for group in groups]
+    held = [sum(len(request.answers) if _branches(request) else 1 for request in group) for group in groups]
     batch: list[int] = []
-    rows = 0
+    rows = branches = 0
     for place in sorted(range(len(groups)), key=lambda place: (-widths[place], place)):
         widest = widths[batch[0]] if batch else 0
-        if batch and (len(batch) == items or widest * (rows + heights[place]) > tokens):
+        full = widest * (rows + len(groups[place])) > budget.tokens
+        if batch and (len(batch) == budget.items or full or widest * (branches + held[place]) > budget.positions):
             yield batch
-            batch, rows = [], 0
+            batch, rows, branches = [], 0, 0
         batch.append(place)
-        rows += heights[place]
+        rows += len(groups[place])
+        branches += held[place]
     if batch:
         yield batch
 
@@ -29,6 +41,10 @@ def batches(groups: Sequence[Sequence[Request]], *, items: int, tokens: int) -> 
 def positions(request: Request) -> int:
     """Return the length of the longest row."""
     return len(request.context) + max(len(answer) for answer in request.answers)
+
+
+def _branches(request: Request) -> bool:
+    return any(len(answer) > 1 for answer in request.answers)
 
 
 def cuts(groups: Sequence[Sequence[Request]], worth: int) -> tuple[int, list[int]]:

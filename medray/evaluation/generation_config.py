@@ -11,7 +11,10 @@ _VARIABLE: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 
 class SamplingConfig(Config):
-    """What is asked for of every answer. `temperature` 0 is greedy; `seed` is sent only where it matters."""
+    """What is asked for of every answer. `temperature` 0 is greedy, and then the seed means nothing.
+
+    `deadline_s` is for engines of our own; a URL has `endpoint.timeout_s`.
+    """
 
     max_tokens: int = Field(default=1024, ge=1)
     temperature: float = Field(default=0.0, ge=0.0, le=2.0)
@@ -26,11 +29,12 @@ class EndpointConfig(Config):
 
     `served_model` is the name sent as `model`; empty takes the first that the endpoint lists. A 429, 503 or broken
     connection is tried again up to `retries` times, after what Retry-After says (at most `wait_max_s`) or with growing
-    pauses.
+    pauses. `limit_field` is how the endpoint calls the limit of tokens; some models know only the newer name.
     """
 
     served_model: str = ""
     key_variable: str = Field(default="MEDRAY_API_KEY", pattern=_VARIABLE)
+    limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     timeout_s: float = Field(default=300.0, gt=0)
     retries: int = Field(default=6, ge=0, le=20)
     pause_s: float = Field(default=0.5, gt=0)

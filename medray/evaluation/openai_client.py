@@ -76,7 +76,11 @@ class ChatClient:
     async def complete(self, messages: Sequence[Message], sampling: SamplingConfig) -> Completion:
         """Ask once, with retries. Raises ConfigError, RequestError (the request was refused) or EngineError."""
         turns = [{"role": message.role, "content": message.content} for message in messages]
-        body: dict[str, Any] = {"model": await self._name(), "messages": turns, **_options(sampling)}
+        body: dict[str, Any] = {
+            "model": await self._name(),
+            "messages": turns,
+            **_options(sampling, self._config.limit_field),
+        }
         response, seconds = await self._send("POST", "/chat/completions", body)
         return _completion(_data(response), seconds)
 
@@ -171,9 +175,11 @@ def retry_after_s(value: str | None, now: datetime) -> float | None:
     return max(0.0, ((when if when.tzinfo else when.replace(tzinfo=UTC)) - now).total_seconds())
 
 
-def _options(sampling: SamplingConfig) -> dict[str, Any]:
-    """Return the fields that ask for something: some endpoints refuse fields they need not know."""
-    options: dict[str, Any] = {"max_tokens": sampling.max_tokens, "temperature": sampling.temperature}
+def _options(sampling: SamplingConfig, limit_field: str) -> dict[str, Any]:
+    """Return the fields that differ from the API's defaults: some endpoints refuse fields they need not know."""
+    options: dict[str, Any] = {limit_field: sampling.max_tokens}
+    if sampling.temperature != 1:
+        options["temperature"] = sampling.temperature
     if sampling.temperature > 0:
         options["seed"] = sampling.seed
     if sampling.top_p < 1:

@@ -62,6 +62,15 @@ def test_fields_are_sent_only_where_they_ask_for_something():
     }
 
 
+def test_newer_models_have_another_name_for_the_limit_and_one_temperature():
+    script = Script()
+    with served(script.app()) as url:
+        config = FAST.model_copy(update={"limit_field": "max_completion_tokens"})
+        ask(url, config, SamplingConfig(max_tokens=9, temperature=1.0))
+    assert script.bodies[0]["max_completion_tokens"] == 9
+    assert not {"max_tokens", "temperature"} & script.bodies[0].keys()
+
+
 def test_the_key_comes_from_the_environment_and_goes_nowhere_else(monkeypatch):
     monkeypatch.setenv("MY_KEY", "sk-secret")
     script = Script(answer=lambda body: PlainTextResponse("sk-secret and Erika", status_code=500))
@@ -190,7 +199,9 @@ def test_urls(given, base):
     assert chat_url(given) == base
 
 
-@pytest.mark.parametrize("url", ["ftp://host", "http://", "http://user:pw@host", "http://host?key=pw", "http://host:port"])
+@pytest.mark.parametrize(
+    "url", ["ftp://host", "http://", "http://user:pw@host", "http://host?key=pw", "http://host:port"]
+)
 def test_urls_that_cannot_be_used_are_not_repeated(url):
     with pytest.raises(ConfigError) as caught:
         chat_url(url)

@@ -211,7 +211,8 @@ def test_a_client_that_leaves_frees_the_engine(served):
         return int(monitor.snapshot.remote().result().pools["slow"].running)
 
     with served.http.stream("POST", "/v1/chat/completions", json=body(model="medray:slow", stream=True)) as response:
-        assert next(response.iter_lines())
+        lines = response.iter_lines()  # held: the end of this iterator is the end of the connection
+        assert next(lines)
         wait_for(lambda: running() == 1, 30)
     left_s = time.monotonic()
     wait_for(lambda: running() == 0, 30)

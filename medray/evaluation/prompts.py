@@ -21,7 +21,6 @@ from medray.knowledge.prompts import build_messages
 
 Style: TypeAlias = Literal["lm_eval", "chat"]
 Method: TypeAlias = Literal["letters", "text"]
-PROMPTS_VERSION: Final = "1"
 
 _ASK_LETTER: Final = "Answer with the letter of the one best option."
 _ASK_DECISION: Final = "Answer with one word: yes, no or maybe."
@@ -120,7 +119,7 @@ def _plain(item: Item, order: Sequence[int], method: Method) -> str:
 
 
 def _description(item: Item, method: Method) -> str:
-    if item.meta.get("family") != "mmlu":
+    if item.meta.get("family") != "mmlu" or not item.stratum:
         return ""
     kind = "multiple choice questions" if method == "letters" else "questions"
     return f"The following are {kind} (with answers) about {item.stratum.replace('_', ' ')}.\n\n"

@@ -71,6 +71,7 @@ def test_option_text_is_scored_without_being_shown():
     prompt = plain(exam(), "text")
     assert prompt.text == "Question: What helps?\nAnswer:"
     assert prompt.answers == ("Rest", "Water", "Sun", "Cold") and prompt.labels == ("A", "B", "C", "D")
+    assert plain(exam("mmlu", stratum="")).text.startswith("What helps?")
     assert plain(exam("mmlu"), "text").text.startswith(
         "The following are questions (with answers) about college medicine.\n\nQuestion:"
     )

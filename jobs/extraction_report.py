@@ -1,6 +1,6 @@
 """Count how well answers are read and render docs/extraction.md: `python -m jobs.extraction_report [FILE BLIND]`.
 
-A `first` score in docs/results/extraction.json is never overwritten: it is what a set gave before anyone had looked.
+A `first` score in docs/results/extraction.json is never overwritten: a set gave it before anything was corrected.
 """
 
 import json
@@ -47,10 +47,10 @@ _READING = """## How answers are read
 _LIMITS = """## Limits
 
 All outputs but those of SmolLM2-135M were written by the author of the rules. The blind set was written and committed
-before any rule existed and scored once when the rules were done, but by the same hand, so its first score is an upper
-bound of what to expect. The adversarial outputs were written after the rules, against them; their first score is the
-more honest one. Outputs of large reasoning models are not among them. English, with the commonest phrase of five other
-languages.
+before any rule existed and scored once when the rules were done, but by the same hand, and its outputs were known while
+the rules were drawn up: its first score is an upper bound of what to expect, not an estimate. The adversarial outputs
+were written after the rules, against them; their first score is the more honest one. Outputs of large reasoning models
+are not among them. English, with the commonest phrase of five other languages.
 """
 
 
@@ -95,7 +95,7 @@ def page(record: Mapping[str, Any]) -> str:
         [
             _INTRODUCTION,
             "## First scores\n",
-            "What a set gave the first time the rules met it, before any of its outputs had been looked at.\n",
+            "What a set gave the first time the rules met it, before anything was corrected.\n",
             markdown_table([header[0], "rules at commit", *header[1:], "note"], first),
             "## Today\n",
             "*written*: by hand, many formats; *smollm2-135m*: what that model really wrote; *adversarial*: written "

@@ -14,6 +14,7 @@ from medray.evaluation.summary_measures import (
     CONSISTENCY,
     LOWER_IS_BETTER,
     MARGIN,
+    NO_VERDICT,
     P_CORRECT,
     PARSED,
     Measures,
@@ -57,7 +58,7 @@ def worse(found: Mapping[str, Any], *, alpha: float = ALPHA) -> list[tuple[str, 
 def _task(
     ids: Sequence[str], sides: tuple[Grouped, Grouped], figures: tuple[Measures, Measures], level: float, seed: int
 ) -> dict[str, Any]:
-    names = [name for name in figures[0] if name in figures[1]]
+    names = [name for name in figures[0] if name in figures[1] and name not in NO_VERDICT]
     tested = {}
     for name in sorted(names, key=_order):
         both = [item_id for item_id in ids if item_id in figures[0][name] and item_id in figures[1][name]]

@@ -22,6 +22,7 @@ BRIER: Final = "brier"
 MARGIN: Final = "margin"  # log-likelihood of the right option less that of the best other one
 LOGLIKELIHOOD: Final = "loglikelihood"  # the scores whose softmax is read as probabilities
 LOWER_IS_BETTER: Final = frozenset({BRIER})
+NO_VERDICT: Final = frozenset({"abstained", "cut_off", "cut_tokens", "first_token_s"})  # reported, never tested
 
 Measures = dict[str, dict[str, float]]  # measure -> item id -> figure
 

@@ -56,6 +56,16 @@ def test_brier_is_better_when_lower():
     assert worse(compare(rows(80), rows(60))) and not worse(compare(rows(60), rows(80)))
 
 
+def test_what_is_neither_good_nor_bad_is_not_tested():
+    def timed(seconds):
+        return rows_of(
+            ITEMS, {one.id: [outcome(one, 0, scores={"first_token_s": seconds, "mas": seconds})] for one in ITEMS}
+        )
+
+    tested = compare(timed(1.0), timed(2.0))["tasks"]["medqa"]["measures"]
+    assert "first_token_s" not in tested and tested["mas"]["better"] == "second"
+
+
 def test_equals_are_not_told_apart():
     found = compare(rows(60), rows(60))
     measures = found["tasks"]["medqa"]["measures"]

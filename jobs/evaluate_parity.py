@@ -88,9 +88,8 @@ def _compared(config: EvaluateParityConfig, folder: Path, python: Path) -> Itera
             scorer = LoglikelihoodScorer(config.model, LoglikelihoodConfig(method=method))
             pairs, turns = compare(scorer, theirs, tasks, method=method, turns=config.turns)
             timed = speed(turns)
-            row = {"task": name, "method": method, "agreement": agreement(pairs), "speed": timed}
-            found.append({**row, "meets": verdict(row)})
-            missed = [bound for bound, met in found[-1]["meets"].items() if not met]
+            found.append({"task": name, "method": method, "agreement": agreement(pairs), "speed": timed})
+            missed = [bound for bound, met in verdict(found[-1]).items() if not met]
             print(f"{name} by {method}: {timed['ratio']:.2f} times as fast; missed: {missed or 'nothing'}", flush=True)
             yield {"comparisons": found, "versions": {"theirs": dict(theirs.versions), "ours": _versions()}}
 

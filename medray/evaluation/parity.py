@@ -108,7 +108,8 @@ def verdict(comparison: Mapping[str, Any]) -> dict[str, bool]:
         "log_likelihoods": agreed["beyond_tolerance"] == 0,
         "predictions": agreed["identical"] >= MIN_IDENTICAL * items,
         "explained": all(entry["explained"] for entry in agreed["differing"]),
-        "speed": comparison["speed"]["ratio"] >= MIN_SPEED[comparison["method"]],
+        "speed by the clock": comparison["speed"]["ratio"] >= MIN_SPEED[comparison["method"]],
+        "speed by the processor": comparison["speed"]["processor_ratio"] >= MIN_SPEED[comparison["method"]],
     }
 
 

@@ -52,10 +52,12 @@ def test_equal_results_meet_every_bound():
          {"predictions", "explained", "log_likelihoods"}),
         ([other_choice(1, lead=9e-4)] + [GOOD] * 99, [TURN], "letters", set()),
         ([other_choice(n, lead=9e-4) for n in range(2)] + [GOOD] * 98, [TURN], "letters", {"predictions"}),
-        ([GOOD], [Turn(1.0, 1.14, 1.0, 9.0)], "letters", {"speed"}),
-        ([GOOD], [Turn(1.0, 1.15, 1.0, 0.1)], "letters", set()),
-        ([GOOD], [Turn(1.0, 1.49, 1.0, 9.0)], "text", {"speed"}),
-        ([GOOD], [Turn(1.0, 1.5, 1.0, 1.0)], "text", set()),
+        ([GOOD], [Turn(1.0, 1.14, 1.0, 9.0)], "letters", {"speed by the clock"}),
+        ([GOOD], [Turn(1.0, 9.0, 1.0, 1.14)], "letters", {"speed by the processor"}),
+        ([GOOD], [Turn(1.0, 1.15, 1.0, 1.15)], "letters", set()),
+        ([GOOD], [Turn(1.0, 1.49, 1.0, 9.0)], "text", {"speed by the clock"}),
+        ([GOOD], [Turn(1.0, 9.0, 1.0, 1.49)], "text", {"speed by the processor"}),
+        ([GOOD], [Turn(1.0, 1.5, 1.0, 1.5)], "text", set()),
     ],
 )  # fmt: skip
 def test_each_bound_is_missed_by_the_least_that_breaks_it(pairs, turns, method, expected):

@@ -1,5 +1,6 @@
 """Compress a model: `python -m jobs.compress --set adapter=DIR --out DIR`.
 
+`--plan-only` writes and prints the plan of a model of which `config.json` is enough: no weight is read.
 Without a cluster the work is done in this process. Where RAY_ADDRESS names one, the whole of it is one Ray task with
 the configured CPUs and GPUs, so that it lands on a node that has them; `--out`, `model` and `data` must then be places
 which that node reaches (a shared folder or a URI).
@@ -8,7 +9,6 @@ which that node reaches (a shared folder or a URI).
 import os
 import sys
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, Self
 
 from rich.console import Console
@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from jobs.entry import Request, run
 from medray import cluster, log
 from medray.compression.config import CompressConfig
-from medray.compression.show import bytes_table, summary_table
+from medray.compression.show import bytes_table, summary_table, variants_table
 
 
 def compress(config: CompressConfig, request: Request) -> None:
@@ -27,7 +27,8 @@ def compress(config: CompressConfig, request: Request) -> None:
         from medray.compression.run import plan_only
 
         record = plan_only(config, request.out, overwrite=request.overwrite, command=request.command)
-        console.print(bytes_table(f"planned bytes, {record['weights'] / 1e9:.3f} G weights", record["bytes_per_part"]))
+        console.print(bytes_table("planned bytes per part", record["bytes_per_part"]))
+        console.print(variants_table(record["variants"], record["weights"]))
         console.print(f"plan: {request.out}", soft_wrap=True)
         return
     summary = _on_cluster(config, request) if os.environ.get("RAY_ADDRESS") else _here(config, request)
@@ -102,7 +103,12 @@ def _validation_lessons(config: CompressConfig) -> Sequence[Any]:
     return load_lessons(config.data, split="valid", valid_share=config.valid_share, seed=config.seed)
 
 
-main = partial(run, "compress", CompressConfig, compress)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the job; `--plan-only` is short for `--set plan_only=true`."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    spelled = [word for item in given for word in (("--set", "plan_only=true") if item == "--plan-only" else (item,))]
+    return run("compress", CompressConfig, compress, spelled)
+
 
 if __name__ == "__main__":
     sys.exit(main())

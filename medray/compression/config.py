@@ -17,8 +17,8 @@ class CompressConfig(Config):
     adapter: str | None = None  # adapter folder or artifact; None: `model` as it is
     formats: tuple[str, ...] = EXISTING_FORMATS
     plan_only: bool = False  # write plan.json from config.json alone; no weights are read
-    double_quantisation: bool = True  # quantise the 4-bit scales as well
-    embedding_bits: Literal[16, 8] = 16  # embedding and head; 8 is planned, not written yet
+    double_quantisation: bool = False  # quantise the 4-bit scales as well
+    embedding_bits: Literal[16, 8] = 8  # embedding and head
 
     data: str = "sample"  # lessons or raw rows to measure on
     valid_share: float = Field(0.05, gt=0, lt=1)  # and seed as in training: no training row is measured
@@ -47,8 +47,6 @@ class CompressConfig(Config):
     def _consistent(self) -> Self:
         if self.model is None and self.adapter is None:
             raise ValueError("expected model or adapter, got neither: --set model=NAME or --set adapter=DIR")
-        if self.embedding_bits == 8 and "bitsandbytes" in self.formats and not self.plan_only:
-            raise ValueError("embedding_bits 8 can be planned (plan_only) but not written: use 16")
         return self
 
     @property

@@ -13,7 +13,7 @@ from typing import Any
 from medray.artifacts import Manifest, Output
 from medray.compression.architecture import Architecture, architecture
 from medray.compression.config import CompressConfig
-from medray.compression.formats import fp16_bytes, plan_table
+from medray.compression.formats import fp16_bytes, plan_table, variant_table
 from medray.compression.plan import Plan, paper_plan
 from medray.compression.rows import Row, draw
 from medray.compression.source import config_of, data_identity, find_source
@@ -81,6 +81,7 @@ def _plan_record(plan: Plan, model: Architecture) -> dict[str, Any]:
         "weights": model.count,
         "bytes_per_part": table,
         "bytes": {name: sum(parts.values()) for name, parts in table.items()},
+        "variants": {name: sum(parts.values()) for name, parts in variant_table(plan, model).items()},
     }
 
 

@@ -26,6 +26,17 @@ def bytes_table(title: str, columns: Mapping[str, Mapping[str, int]]) -> Table:
     return table
 
 
+def variants_table(variants: Mapping[str, int], weights: int) -> Table:
+    """Render planned totals in GB (10^9 bytes) of every format and reading; the first is what is saved against."""
+    table = Table(title=f"planned total, {weights / 1e9:.3f} G weights")
+    for name in ("format", "GB", "saved"):
+        table.add_column(name, justify="left" if name == "format" else "right")
+    first = next(iter(variants.values()))
+    for name, total in variants.items():
+        table.add_row(name, f"{total / 1e9:.2f}", f"{100 * (1 - total / first):.1f} %")
+    return table
+
+
 def summary_table(summary: Mapping[str, Any]) -> Table:
     """Render the summary of a compression: bytes on disk per part, memory and KL per format."""
     formats: Mapping[str, Mapping[str, Any]] = summary["formats"]

@@ -13,13 +13,14 @@ OUTLIER_THRESHOLD = 6.0  # LLM.int8(): input columns above it are multiplied in 
 
 
 class ModuleFormat(Config):
-    """How one linear layer's weight is coded.
+    """How one linear layer's or embedding's weight is coded.
 
-    int8: one float32 scale a row. nf4: one scale per `blocksize` weights, itself 8-bit when `double`.
+    int8: one float32 scale a row. nf4, fp4: one scale per `blocksize` weights, itself 8-bit when `double`. An embedding
+    takes int8 only; `outlier_threshold` then holds for the head that is tied to it.
     """
 
     bits: Literal[8, 4]
-    code: Literal["int8", "nf4"]
+    code: Literal["int8", "nf4", "fp4"]
     double: bool = False
     blocksize: Literal[64, 128, 256, 512, 1024, 2048, 4096] | None = None
     outlier_threshold: float | None = None
@@ -28,8 +29,8 @@ class ModuleFormat(Config):
     def _consistent(self) -> Self:
         if self.code == "int8" and (self.bits != 8 or self.double or self.blocksize is not None):
             raise ValueError("int8 means 8 bits, one scale a row: no double, no blocksize")
-        if self.code == "nf4" and (self.bits != 4 or self.blocksize is None or self.outlier_threshold is not None):
-            raise ValueError("nf4 means 4 bits and a blocksize, without an outlier threshold")
+        if self.code != "int8" and (self.bits != 4 or self.blocksize is None or self.outlier_threshold is not None):
+            raise ValueError(f"{self.code} means 4 bits and a blocksize, without an outlier threshold")
         if self.outlier_threshold is not None and self.outlier_threshold < 0:
             raise ValueError("expected outlier_threshold >= 0")
         return self
@@ -47,9 +48,14 @@ def int8_format() -> ModuleFormat:
     return ModuleFormat(bits=8, code="int8", outlier_threshold=OUTLIER_THRESHOLD)
 
 
-def nf4_format(*, double: bool, blocksize: Literal[64, 128, 256, 512, 1024, 2048, 4096] = 64) -> ModuleFormat:
+def nf4_format(
+    *,
+    double: bool,
+    blocksize: Literal[64, 128, 256, 512, 1024, 2048, 4096] = 64,
+    code: Literal["nf4", "fp4"] = "nf4",
+) -> ModuleFormat:
     """Return the 4-bit format that is written."""
-    return ModuleFormat(bits=4, code="nf4", double=double, blocksize=blocksize)
+    return ModuleFormat(bits=4, code=code, double=double, blocksize=blocksize)
 
 
 def read_quantisation(folder: Path) -> Quantisation:

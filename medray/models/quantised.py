@@ -1,4 +1,4 @@
-"""Models whose linear layers are replaced by bitsandbytes ones: 8-bit and 4-bit side by side in one model.
+"""Models whose linear layers are replaced by bitsandbytes ones: 8-bit and 4-bit side by side, int8 embeddings too.
 
 `quantise` replaces the layers that a `Quantisation` names, `save_quantised` writes the folder (safetensors, config,
 `quantisation.json`), `load_quantised` builds the architecture without weights and fills it. A reloaded model's logits
@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from medray.errors import CapabilityError, ModelError
-from medray.models.quantisation import Quantisation, read_quantisation
+from medray.models.quantisation import ModuleFormat, Quantisation, read_quantisation
+from medray.models.quantised_embedding import is_int8_embedding, load_embedding, quantise_embedding, tied_head
 from medray.models.quantised_layers import load_linear, quantise_linear
 from medray.models.reference import QUANTISATION, ModelRef
 
@@ -20,17 +21,22 @@ _SHARD_SIZE = "4GB"
 
 
 def quantise(model: Any, quantisation: Quantisation, *, device: str = "cpu") -> Any:
-    """Replace the named linear layers of a 16- or 32-bit model in place, one at a time; return the model.
+    """Replace the named linear layers and embeddings of a 16- or 32-bit model in place; return the model.
 
-    The layers compute in the model's own dtype. Raises ModelError for a name that is no plain linear layer and for
-    weights that are not finite.
+    They compute in the model's own dtype; a head that is tied to an embedding follows it. Raises ModelError for a name
+    that is neither, for a tied head by itself and for weights that are not finite.
     """
     _prepare(device)
+    _refuse_tied_head(model, quantisation)
     for name, form in quantisation.modules.items():
-        linear = _linear_at(model, name)
-        if not bool(linear.weight.isfinite().all()):
+        plain = _plain_at(model, name)
+        if not bool(plain.weight.isfinite().all()):
             raise ModelError(f"{name}: expected finite weights, got NaN or infinity: the model is damaged")
-        _replace(model, name, quantise_linear(linear, form, dtype=linear.weight.dtype, device=device))
+        try:
+            _replace(model, name, _quantised_layer(plain, form, device))
+        except ModelError as error:
+            raise ModelError(f"{name}: {error}") from None
+    _tie(model, quantisation)
     return model.to(device).eval()
 
 
@@ -44,8 +50,9 @@ def save_quantised(model: Any, quantisation: Quantisation, folder: Path, *, dtyp
     for name, layer in quantised_layers(model).items():
         if getattr(getattr(layer.weight, "quant_state", None), "packing_format_for_cpu", False):
             raise ModelError(f"{name}: expected weights as quantised, got repacked ones: save before the first forward")
-    skip = set(_tied_names(model))
-    state = {name: _stored(name, tensor, dtype) for name, tensor in model.state_dict().items() if name not in skip}
+    tied = tuple(f"{name}." for name in _tied_heads(model))
+    kept = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(tied)}
+    state = {name: _stored(name, tensor, dtype) for name, tensor in kept.items()}
     save_torch_state_dict(state, folder, max_shard_size=_SHARD_SIZE, metadata={"format": "pt"})
     config = copy.deepcopy(model.config)
     config.dtype = dtype
@@ -63,15 +70,18 @@ def load_quantised(ref: ModelRef, *, dtype: Any, device: str = "cpu") -> Any:
     folder = Path(ref.path)
     quantisation = read_quantisation(folder)
     model = _skeleton(ref, dtype)
+    _refuse_tied_head(model, quantisation)
     with _Tensors(folder) as tensors:
         for name, form in quantisation.modules.items():
-            linear = _linear_at(model, name)
+            plain = _plain_at(model, name)
+            load = load_embedding if _is_embedding(plain) else load_linear
             try:
-                layer = load_linear(linear, form, tensors.below(name), dtype=dtype, device=device)
+                layer = load(plain, form, tensors.below(name), dtype=dtype, device=device)
             except ModelError as error:
                 raise ModelError(f"{ref.name}: {name}: {error}") from None
             _replace(model, name, layer)
         _fill_rest(model, tensors, dtype=dtype, device=device)
+        _tie(model, quantisation)
         tensors.refuse_unused()
     return model.eval()
 
@@ -140,7 +150,7 @@ def _fill_rest(model: Any, tensors: _Tensors, *, dtype: Any, device: str) -> Non
     """Give every parameter that is still empty its tensor, tie the head, and move computed buffers."""
     import torch
 
-    tied = set(_tied_names(model))
+    tied = {f"{name}.weight" for name in _tied_heads(model)}
     for name, empty in list(model.named_parameters(remove_duplicate=False)):
         if not empty.is_meta or name in tied:
             continue
@@ -154,16 +164,31 @@ def _fill_rest(model: Any, tensors: _Tensors, *, dtype: Any, device: str) -> Non
     for module in model.modules():
         for key, buffer in module.named_buffers(recurse=False):
             setattr(module, key, buffer.to(device))
-    if tied:
-        model.get_output_embeddings().weight = model.get_input_embeddings().weight
 
 
-def _tied_names(model: Any) -> list[str]:
-    """Return the names of parameters that are another one's twin: the head of a tied model."""
+def _tie(model: Any, quantisation: Quantisation) -> None:
+    """Give a tied head the embedding's weight, as it is now."""
+    embedding = model.get_input_embeddings()
+    for head in _tied_heads(model):
+        if is_int8_embedding(embedding):
+            name = next(name for name, module in model.named_modules() if module is embedding)
+            _replace(model, head, tied_head(embedding, quantisation.modules[name]))
+        else:
+            model.get_submodule(head).weight = embedding.weight
+
+
+def _tied_heads(model: Any) -> list[str]:
+    """Return the name of the head where it is the embedding's twin."""
     head = model.get_output_embeddings()
     if not model.config.tie_word_embeddings or head is None:
         return []
-    return [f"{name}.weight" for name, module in model.named_modules() if module is head]
+    return [name for name, module in model.named_modules() if module is head]
+
+
+def _refuse_tied_head(model: Any, quantisation: Quantisation) -> None:
+    for name in _tied_heads(model):
+        if name in quantisation.modules:
+            raise ModelError(f"{name}: expected no format of its own for a head that is tied to the embedding, got one")
 
 
 def _stored(name: str, tensor: Any, dtype: Any) -> Any:
@@ -177,15 +202,27 @@ def _stored(name: str, tensor: Any, dtype: Any) -> Any:
     return cast
 
 
-def _linear_at(model: Any, name: str) -> Any:
+def _quantised_layer(plain: Any, form: ModuleFormat, device: str) -> Any:
+    if _is_embedding(plain):
+        return quantise_embedding(plain, form, device=device)
+    return quantise_linear(plain, form, dtype=plain.weight.dtype, device=device)
+
+
+def _is_embedding(module: Any) -> bool:
+    import torch
+
+    return type(module) is torch.nn.Embedding
+
+
+def _plain_at(model: Any, name: str) -> Any:
     import torch
 
     try:
         module = model.get_submodule(name)
     except AttributeError:
         raise ModelError(f"expected a module {name} in the model, found none: made for another model?") from None
-    if type(module) is not torch.nn.Linear:
-        raise ModelError(f"{name}: expected a plain linear layer, got {type(module).__name__}")
+    if type(module) not in (torch.nn.Linear, torch.nn.Embedding):
+        raise ModelError(f"{name}: expected a plain linear layer or embedding, got {type(module).__name__}")
     return module
 
 

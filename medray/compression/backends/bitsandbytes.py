@@ -1,10 +1,9 @@
-"""The bitsandbytes format: 8-bit and NF4 layers in one model, embedding and head in 16 or 32 bits."""
+"""The bitsandbytes format: 8-bit and 4-bit (NF4 or FP4) layers in one model, embedding and head in 8, 16 or 32 bits."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 from medray.compression.plan import Plan
-from medray.errors import ConfigError
 from medray.models import load_model, resolve, torch_dtype
 from medray.models.quantisation import ModuleFormat, Quantisation, int8_format, nf4_format
 from medray.models.quantised import quantise, save_quantised
@@ -26,13 +25,12 @@ class BitsAndBytes:
 
 
 def quantisation(plan: Plan) -> Quantisation:
-    """Translate a plan. Raises ConfigError for 8-bit embeddings, which are planned only."""
-    if plan.embedding_bits != 16:
-        raise ConfigError("bitsandbytes: expected embedding_bits 16, got 8, which can be planned but not written yet")
-    return Quantisation(modules={name: _form(bits, plan) for name, bits in plan.bits.items() if bits != 16})
+    """Translate a plan. Raises ConfigError for codes of another container."""
+    return Quantisation(modules={name: _form(name, bits, plan) for name, bits in plan.bits.items() if bits != 16})
 
 
-def _form(bits: int, plan: Plan) -> ModuleFormat:
+def _form(name: str, bits: int, plan: Plan) -> ModuleFormat:
     if bits == 8:
         return int8_format()
-    return nf4_format(double=plan.double_quantisation, blocksize=plan.blocksize)
+    code = cast(Literal["nf4", "fp4"], plan.code_of(name, "bitsandbytes"))
+    return nf4_format(double=plan.double_quantisation, blocksize=plan.blocksize, code=code)

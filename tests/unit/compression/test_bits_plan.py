@@ -71,7 +71,7 @@ def test_the_paper_rule_and_its_summary():
     plan = paper_plan(SMALL)
     assert plan.bits["model.layers.1.self_attn.k_proj"] == 8
     assert plan.bits["model.layers.0.mlp.gate_proj"] == 4
-    assert plan.bits_per_part() == {"embedding": 16, "attention": 8, "ffn": 4, "norm": 16, "head": 16}
+    assert plan.bits_per_part() == {"embedding": 8, "attention": 8, "ffn": 4, "norm": 16, "head": 8}
 
 
 def test_a_plan_survives_json_and_refuses_another_model():

@@ -238,3 +238,77 @@ def test_formats_check_themselves():
         ModuleFormat(bits=4, code="nf4", blocksize=64, outlier_threshold=6.0)
     with pytest.raises(ValueError, match="outlier_threshold"):
         ModuleFormat(bits=8, code="int8", outlier_threshold=-1.0)
+
+
+EMBEDDING = "model.embed_tokens"
+
+
+def whole(model, *, code="nf4"):
+    """Every linear layer and the embedding; an untied head as well."""
+    form = mixed(model)
+    modules = {n: f if f.bits == 8 else nf4_format(double=True, code=code) for n, f in form.modules.items()}
+    modules[EMBEDDING] = int8_format()
+    if not model.config.tie_word_embeddings:
+        modules["lm_head"] = int8_format()
+    return Quantisation(modules=modules)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("code", ["nf4", "fp4"])
+def test_int8_embedding_and_head_are_reloaded_as_they_were(tmp_path, tied, code):
+    original = tiny_model(family="qwen2", tied=tied)
+    before, form = logits(original), whole(original, code=code)
+    model = quantise(original, form)
+    save_quantised(model, form, tmp_path, dtype=torch.float32)
+    reloaded = load_model(resolve(str(tmp_path)))
+    stored, expected = load_file(tmp_path / "model.safetensors"), model.state_dict()
+    assert stored[f"{EMBEDDING}.weight"].dtype == torch.int8
+    assert stored[f"{EMBEDDING}.SCB"].dtype == torch.float32
+    assert any(name.startswith("lm_head") for name in stored) == (not tied)
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in reloaded.state_dict().items())
+    assert torch.equal(logits(model), logits(reloaded))
+    assert 1e-4 < float((before - logits(reloaded)).abs().max()) < 0.3
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_int8_embedding_gives_rows_within_half_a_step_and_the_head_uses_the_same_codes(tied):
+    model = tiny_model(tied=tied)
+    rows = model.model.embed_tokens.weight.detach().clone()
+    quantise(model, whole(model))
+    got = model.model.embed_tokens(torch.arange(len(rows)))
+    half_step = rows.abs().amax(-1, keepdim=True) / 127 / 2
+    assert bool(((got - rows).abs() <= half_step * 1.15).all())  # 1.15: float16 comes first
+    same = model.lm_head.weight.data_ptr() == model.model.embed_tokens.weight.data_ptr()
+    assert same == tied
+    assert len(list(model.generate(IDS[:1], max_new_tokens=3, do_sample=False, eos_token_id=None)[0])) == 23
+
+
+def test_an_embedding_takes_int8_only_and_a_tied_head_no_format_of_its_own(tmp_path):
+    four = Quantisation(modules={EMBEDDING: nf4_format(double=False)})
+    with pytest.raises(ModelError, match="int8 for an embedding"):
+        quantise(tiny_model(), four)
+    with pytest.raises(ModelError, match="tied"):
+        quantise(tiny_model(), Quantisation(modules={"lm_head": int8_format()}))
+    model = tiny_model()
+    model.model.embed_tokens.weight.data[3] = 1e5
+    with pytest.raises(ModelError, match="float16"):
+        quantise(model, Quantisation(modules={EMBEDDING: int8_format()}))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda w: w.pop(f"{EMBEDDING}.SCB"), "expected the tensors"),
+        (put(f"{EMBEDDING}.SCB", torch.full((384,), float("nan"))), "finite"),
+        (put(f"{EMBEDDING}.weight", torch.zeros(5, 64, dtype=torch.int8)), "shape"),
+        (put(f"{EMBEDDING}.weight", torch.zeros(384, 64)), "int8"),
+        (put("lm_head.weight", torch.zeros(384, 64)), "beyond"),
+    ],
+)
+def test_a_damaged_int8_embedding_is_named(tmp_path, change, said):
+    model = tiny_model()
+    form = whole(model)
+    (tmp_path / "m").mkdir()
+    save_quantised(quantise(model, form), form, tmp_path / "m", dtype=torch.float32)
+    with pytest.raises(ModelError, match=said):
+        load_model(damaged((tmp_path / "m",), tmp_path, change))

@@ -71,6 +71,14 @@ def validate(cls: type[ConfigT], data: Mapping[str, Any], *, source: str = "conf
         raise ConfigError(f"{source}: expected plain values, got one that JSON cannot hold") from None
 
 
+def changed(data: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return plain data with some dotted keys (`a.b`) set to other values; the data given stays as it is."""
+    copy: dict[str, Any] = json.loads(json.dumps(data))
+    for key, value in changes.items():
+        _put(copy, key.split("."), value)
+    return copy
+
+
 def resolved(config: BaseModel) -> dict[str, Any]:
     """Return the config as plain data, every default included: what a manifest stores."""
     return config.model_dump(mode="json")
@@ -106,7 +114,10 @@ def _apply(data: dict[str, Any], override: str) -> None:
     parts = key.strip().split(".")
     if not separator or not all(parts):
         raise ConfigError("expected --set a.b=value, got one without a key or '='")
-    value = parse_yaml(text) if text.strip() else ""
+    _put(data, parts, parse_yaml(text) if text.strip() else "")
+
+
+def _put(data: dict[str, Any], parts: Sequence[str], value: Any) -> None:
     node = data
     for part in parts[:-1]:
         child = node.get(part)

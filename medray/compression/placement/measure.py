@@ -25,7 +25,7 @@ _DROPPED = {"architectures", "dtype", "torch_dtype", "bos_token_id", "eos_token_
 _VOCABULARY = 256
 _FREE_SHARE = 0.9  # of free memory that a model may take
 _FEW, _MANY = 2, 6  # layers
-_ROUNDS, _BUDGET_S = 9, 6.0  # of one comparison; at least three rounds whatever they take
+_ROUNDS, _BUDGET_S = 25, 8.0  # of one comparison; at least three rounds whatever they take
 _LEAST_S = 1e-6
 
 
@@ -77,12 +77,15 @@ class Bench:
         return self.computing(index, f"cuda:{index}", int(_FREE_SHARE * free)).model_copy(update=link)
 
     def disk(self, *, cold: bool) -> DeviceConfig:
-        """The drive as accelerate reads it; `cold`: with the files' pages dropped before every forward."""
-        block = self._block()
-        empty = _stream_s(self._config(small=True), self.dtype, cold=cold)
-        full = _stream_s(self._config(), self.dtype, cold=cold)
+        """The drive as accelerate reads it; `cold`: with the files' pages dropped before every forward.
+
+        A file's index is read again for every module, so what a module costs is measured with all layers in the file.
+        """
+        block, small = self._block(), self._config(small=True)
+        empty, full = (_stream_s(config, self.dtype, _MANY, cold=cold) for config in (small, self._config()))
         rate = block.stream_bytes / max(full - empty, _LEAST_S)
-        per_module = 1e6 * empty / block.leaves
+        whole = _stream_s(small, self.dtype, int(self.config_json["num_hidden_layers"]), cold=cold)
+        per_module = 1e6 * whole / block.leaves
         return DeviceConfig(name="disk").model_copy(update={"gb_per_s": rate / 1e9, "overhead_us": per_module})
 
     def _block(self) -> Block:
@@ -102,25 +105,25 @@ def _layer_s(config: Mapping[str, Any], dtype: str, device: str, *, tokens: int,
     return max((many - few) / (_MANY - _FEW), _LEAST_S)
 
 
-def _stream_s(config: Mapping[str, Any], dtype: str, *, cold: bool) -> float:
-    """Return the seconds that copying one layer from the drive adds to a forward."""
+def _stream_s(config: Mapping[str, Any], dtype: str, layers: int, *, cold: bool) -> float:
+    """Return the seconds that copying one of `layers` layers from the drive adds to a forward."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _random(config, _MANY, dtype).save_pretrained(folder)
+        _random(config, layers, dtype).save_pretrained(folder)
         os.sync()
         before = drop_pages(folder) if cold else None
-        models = [_dispatched(folder, place, dtype) for place in ("cpu", "disk")]
+        models = [_dispatched(folder, layers, place, dtype) for place in ("cpu", "disk")]
         resident, streamed = least([forward(model, 1, 0, before=before) for model in models])
-    return max((streamed - resident) / _MANY, _LEAST_S)
+    return max((streamed - resident) / layers, _LEAST_S)
 
 
-def _dispatched(folder: Path, place: str, dtype: str) -> Any:
+def _dispatched(folder: Path, count: int, place: str, dtype: str) -> Any:
     from transformers import AutoModelForCausalLM
 
     from medray.models import torch_dtype
 
     rest = dict.fromkeys(("model.embed_tokens", "model.rotary_emb", "model.norm", "lm_head"), "cpu")
-    layers = {f"model.layers.{index}": place for index in range(_MANY)}
+    layers = {f"model.layers.{index}": place for index in range(count)}
     options = {"dtype": torch_dtype(dtype), "use_safetensors": True, "trust_remote_code": False}
     return AutoModelForCausalLM.from_pretrained(folder, device_map=rest | layers, **options).eval()
 

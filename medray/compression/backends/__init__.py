@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from medray.compression.backends.bitsandbytes import BitsAndBytes
+from medray.compression.backends.compressed_tensors import CompressedTensors
+from medray.compression.backends.gguf import Gguf
 from medray.compression.backends.merged import Merged
+from medray.compression.formats import W8A8
 from medray.compression.plan import Plan
 from medray.errors import ConfigError
 
@@ -24,7 +27,13 @@ class Backend(Protocol):
         """Load what `write` wrote."""
 
 
-BACKENDS: Mapping[str, Backend] = {"merged": Merged(), "bitsandbytes": BitsAndBytes()}
+BACKENDS: Mapping[str, Backend] = {
+    "merged": Merged(),
+    "bitsandbytes": BitsAndBytes(),
+    "compressed-tensors": CompressedTensors("mixed"),
+    W8A8: CompressedTensors("w8a8"),
+    "gguf": Gguf(),
+}
 
 
 def backend(name: str) -> Backend:

@@ -1,4 +1,4 @@
-"""`jobs.evaluate` on a local cluster: a crashing item, a hanging worker, a kill and a resume that gives the same table."""
+"""`jobs.evaluate` on a local cluster: a crashing item, a hanging worker, a kill and a resume to the same table."""
 
 import json
 import os
@@ -101,3 +101,68 @@ def test_a_worker_that_falls_silent_is_replaced(ray_session: None, tmp_path: Pat
 def test_a_model_that_cannot_be_loaded_says_so_in_its_own_words(ray_session: None) -> None:
     with pytest.raises(ModelError, match="expected a model folder"):
         RayWorker(Factory(error=True), num_cpus=1, num_gpus=0, silence_s=60)
+
+
+def exam_of(tmp_path: Path, count: int) -> Path:
+    path = tmp_path / "exam.jsonl"
+    rows = [
+        {
+            "question": f"What is the dose of number {n * 7919}?",
+            "options": ["one", "two", "six", "ten"],
+            "answer": n % 4,
+        }
+        for n in range(count)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def command(exam: Path, model: str, out: Path) -> list[str]:
+    settings = [f"model={model}", f"tasks.own={exam}", "run.chunk_items=4", "loglikelihood.repeats=2"]
+    return [*(f"--set={setting}" for setting in settings), "--out", str(out)]
+
+
+def table(out: Path) -> tuple[Any, list[Any], list[float]]:
+    """Return the summary's tasks, who answered what, and the log-likelihoods; no times."""
+    tasks = json.loads((out / "summary.json").read_text(encoding="utf-8"))["tasks"]
+    for task in tasks.values():
+        del task["effort"]
+    rows = [row.outcome for row in read_rows(out / "items.parquet")]
+    answers = [(one.item_id, one.repeat, one.order, one.letter, one.correct, one.prompt_sha256) for one in rows]
+    scores = [value for one in rows for _, value in sorted(one.scores.items())]
+    return tasks, answers, scores
+
+
+@pytest.mark.timeout(900)
+def test_a_killed_run_resumes_and_gives_the_same_table(
+    ray_session: None, tmp_path: Path, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, exam = save_tiny(tmp_path / "tiny").path, exam_of(tmp_path, 160)
+    assert main(command(exam, model, tmp_path / "whole")) == 0
+    out = tmp_path / "out"
+    journal = tmp_path / "out.unfinished" / "rows.jsonl"
+    with (tmp_path / "log").open("wb") as log:
+        job = subprocess.Popen(
+            [sys.executable, "-m", "jobs.evaluate", *command(exam, model, out), "--set=run.workers=0"],
+            cwd=root,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 200
+        while not (journal.exists() and journal.stat().st_size > 20_000) and time.monotonic() < deadline:
+            assert job.poll() is None, (tmp_path / "log").read_text(errors="replace")[-2000:]
+            time.sleep(0.01)
+        os.killpg(job.pid, signal.SIGKILL)
+        job.wait(timeout=30)
+    finished = journal.read_bytes().count(b"\n")
+    assert 0 < finished < 160 and not out.exists()
+    capsys.readouterr()
+    assert main(command(exam, model, out)) == 0
+    assert "resuming unfinished work" in capsys.readouterr().out
+    assert json.loads((out / "summary.json").read_text())["run"]["items_in_it"] <= 160 - finished + 1
+    (tasks, answers, scores), (whole, whole_answers, whole_scores) = table(out), table(tmp_path / "whole")
+    assert answers == whole_answers and scores == pytest.approx(whole_scores, abs=1e-3)  # other batches, other rounding
+    accuracy = ("accuracy", "low", "high", "letters", "unparsed", "failed", "strata", "categories", "consistency")
+    assert {name: tasks["own"][name] for name in accuracy} == {name: whole["own"][name] for name in accuracy}
+    assert artifacts.read(out, kind="evaluation", verify=True).metrics["own/n"] == 160.0

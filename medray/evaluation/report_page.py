@@ -75,7 +75,10 @@ def _exams(summary: Mapping[str, Any]) -> str:
         overview(tasks),
         "What that means:\n",
         *lines,
-        f"\nOn {_guessed(tasks)} of {len(tasks)} tasks the interval of accuracy holds guessing.\n",
+        f"\nOn {_guessed(tasks)} of {len(tasks)} tasks the interval of accuracy holds guessing; on {_constant(tasks)} "
+        "always giving one same answer would score no less. These exams show no medical knowledge in this model.\n"
+        if _constant(tasks) == len(tasks)
+        else "",
         _tests(tasks),
         "### Other measures\n",
         markdown_table(("task", "measure", "mean [interval]", "n"), measure_rows(tasks)),
@@ -91,6 +94,10 @@ def _exams(summary: Mapping[str, Any]) -> str:
 
 def _guessed(tasks: Mapping[str, Any]) -> int:
     return sum(own["kind"] == "choice" and own["low"] <= own["chance"] <= own["high"] for own in tasks.values())
+
+
+def _constant(tasks: Mapping[str, Any]) -> int:
+    return sum(own["kind"] == "choice" and own["accuracy"] <= own["best_constant"] for own in tasks.values())
 
 
 def _tests(tasks: Mapping[str, Any]) -> str:

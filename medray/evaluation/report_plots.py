@@ -62,7 +62,7 @@ def reliability(bins: Sequence[Mapping[str, Any]], description: str) -> str:
     most = max((own["n"] for own in filled), default=1)
     sizes = [18 + 160 * own["n"] / most for own in filled]
     confidence = [own["confidence"] for own in filled]
-    axes.scatter(confidence, [own["accuracy"] for own in filled], s=sizes, color=INK, alpha=0.75)
+    axes.scatter(confidence, [own["accuracy"] for own in filled], s=sizes, color=INK, alpha=0.75, clip_on=False)
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
     axes.set_xlabel("probability given to the answer")

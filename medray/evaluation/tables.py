@@ -90,7 +90,7 @@ def overview_rows(tasks: Mapping[str, Mapping[str, Any]]) -> list[tuple[object, 
             f"{task['best_constant']:.1%}",
             f"{task['unparsed']:.1%}",
             task["failed"],
-            " ".join(f"{letter} {count}" for letter, count in task["letters"].items()),
+            ", ".join(f"{letter} {count}" for letter, count in task["letters"].items()),
             _EMPTY if task["consistency"] is None else f"{task['consistency']['value']:.1%}",
         )
         for name, task in tasks.items()

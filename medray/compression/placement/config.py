@@ -12,7 +12,7 @@ from medray.config import Config
 class DeviceMapConfig(Config):
     """Place a model's blocks on devices: the fastest placement that fits, as an accelerate device map."""
 
-    model: str | None = None  # hub id, folder or artifact; a folder with just config.json will do
+    model: str | None = None  # hub id, folder or artifact; a folder with just config.json, or that file, will do
     dtype: Literal["float16", "bfloat16", "float32"] = "float16"  # of weights, activations and KV cache
     format: str | None = None  # bitsandbytes, gguf or compressed-tensors: weights as the plan has them
     plan: str | None = None  # plan.json; None: the paper's plan

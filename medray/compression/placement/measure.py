@@ -173,15 +173,18 @@ def forward(model: Any, tokens: int, past: int, *, before: Callable[[], None] | 
     return measured
 
 
-def least(runs: Sequence[Callable[[], float]], *, rounds: int = _ROUNDS, budget_s: float = _BUDGET_S) -> list[float]:
+def least(
+    runs: Sequence[Callable[[], float]], *, rounds: int | None = None, budget_s: float | None = None
+) -> list[float]:
     """Return the least time of each run, measured in turns after one round that warms up."""
+    most, enough_s = _ROUNDS if rounds is None else rounds, _BUDGET_S if budget_s is None else budget_s
     best = [float("inf")] * len(runs)
     started = time.perf_counter()
-    for number in range(rounds + 1):
+    for number in range(most + 1):
         times = [run() for run in runs]
         if number:
             best = [min(pair) for pair in zip(best, times, strict=True)]
-        if number >= 3 and time.perf_counter() - started > budget_s:
+        if number >= 3 and time.perf_counter() - started > enough_s:
             break
     return best
 

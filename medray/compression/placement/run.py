@@ -23,7 +23,7 @@ from medray.errors import ConfigError
 
 def place(config: DeviceMapConfig) -> dict[str, Any]:
     """Solve a config and return its record. Raises ConfigError, ModelError, or PlacementError with what would fit."""
-    config_json = config_of(str(config.model))
+    config_json = _config_json(str(config.model))
     model = architecture(config_json)
     devices = config.devices or measured_machine(config_json, config.workload, config.dtype)
     machine = Machine.of(devices, config.links)
@@ -39,6 +39,12 @@ def place(config: DeviceMapConfig) -> dict[str, Any]:
         )
         raise PlacementError("; ".join([str(error), *hints]), error.overflow, error.alone) from None
     return _record(config, laid, machine, devices, placed)
+
+
+def _config_json(name: str) -> Mapping[str, Any]:
+    """Return a model's config.json; the file itself may be named as well."""
+    path = Path(name).expanduser()
+    return config_of(str(path.parent) if path.name == "config.json" and path.is_file() else name)
 
 
 def _chain(config: DeviceMapConfig, config_json: Mapping[str, Any], model: Architecture, workload: Workload) -> Chain:

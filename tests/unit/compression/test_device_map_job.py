@@ -46,6 +46,10 @@ def test_the_shipped_config_places_the_paper_s_student(model, tmp_path, capsys):
     assert "proven optimal" in said and "first token" in said and str(out) in said.replace("\n", "")
 
 
+def test_the_config_json_itself_may_be_named(model, tmp_path):
+    assert job(model / "config.json", tmp_path / "map.json") == 0
+
+
 def test_a_gpu_that_is_too_small_is_filled_and_the_rest_streamed(model, tmp_path):
     out = tmp_path / "map.json"
     devices = "devices=[{name: 0, type: t4, memory_gb: 8}, {name: cpu, type: cpu-ddr4-2ch, memory_gb: 12}]"

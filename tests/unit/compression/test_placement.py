@@ -286,6 +286,13 @@ def test_what_is_missing_is_exact():
         solve(line, grown(lone, {0: missing - 1}))
 
 
+def test_the_error_keeps_its_figures_across_processes():
+    import pickle
+
+    error = pickle.loads(pickle.dumps(PlacementError("nothing fits", {0: 3}, {"cpu": 4})))
+    assert (str(error), error.overflow, error.alone, error.exit_code) == ("nothing fits", {0: 3}, {"cpu": 4}, 2)
+
+
 def test_each_device_alone_says_what_it_lacks():
     line, pair = laid(LLAMA_70B), Machine.of(gpus("a100-80gb", "a10"))
     with pytest.raises(PlacementError) as caught:

@@ -1,11 +1,12 @@
 """What a person sees of a compression: one table of bytes per part, and what quality cost."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
 
 from medray.compression.architecture import PARTS
+from medray.compression.codes import TensorCodes
 
 _UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
@@ -34,6 +35,20 @@ def variants_table(variants: Mapping[str, int], weights: int) -> Table:
     first = next(iter(variants.values()))
     for name, total in variants.items():
         table.add_row(name, f"{total / 1e9:.2f}", f"{100 * (1 - total / first):.1f} %")
+    return table
+
+
+def codes_table(tensors: Sequence[TensorCodes]) -> Table:
+    """Render each tensor's bits, its code and the relative round-trip error of every code that was tried."""
+    names = list(dict.fromkeys(code for tensor in tensors for code in tensor.errors))
+    table = Table(title="round-trip error, relative")
+    for name in ("tensor", "bits", "code"):
+        table.add_column(name)
+    for name in names:
+        table.add_column(name, justify="right")
+    for tensor in tensors:
+        errors = (f"{tensor.errors[name]:.5f}" if name in tensor.errors else "" for name in names)
+        table.add_row(tensor.module, str(tensor.bits), tensor.code, *errors)
     return table
 
 

@@ -5,9 +5,11 @@ for the lexicons. Pure; the templates are data (`data/ask.yaml`). It does not cl
 things.
 """
 
-from collections.abc import Container, Mapping, Sequence
+import re
+from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from itertools import product
 from typing import Final, NamedTuple, TypeAlias
 
 from medray.config import parse_yaml
@@ -20,6 +22,10 @@ MAX_QUESTION_TOKENS: Final = 64
 
 _SAME: Final = {"which": "what"}
 _PROTECTED: Final = "\1"
+_CHOICE: Final = re.compile(r"\[([^\]]*)\]")
+_ENDS_GAP: Final = frozenset({"while", "who", "whose", "if", "unless", "although"})
+"""They open another clause, whose words answer to no word before it: "can one drink while taking A"."""
+_OF_TIME: Final = ("when", "take")
 
 
 class _Template(NamedTuple):
@@ -44,7 +50,7 @@ def _templates() -> _Index:
     text = files("medray.knowledge.entities").joinpath("data/ask.yaml").read_text(encoding="utf-8")
     known: dict[tuple[tuple[str, ...], ...], _Template] = {}
     for kind, lines in parse_yaml(text).items():
-        for written in lines.replace("\n", " ").split(","):
+        for written in _choices(lines):
             parts = tuple(_words(part) for part in written.split("*") if part.strip())
             if parts:
                 known.setdefault(parts, _Template(kind, parts, sum(map(len, parts))))
@@ -54,6 +60,14 @@ def _templates() -> _Index:
         by_part = index.setdefault(first[0], {}).setdefault(len(first), {})
         by_part[first] = (*by_part.get(first, ()), template)
     return index
+
+
+def _choices(lines: str) -> Iterator[str]:
+    """Yield the templates of a group, with each of the words in brackets: `how [often|frequently]`."""
+    for written in lines.replace("\n", " ").split(","):
+        pieces = _CHOICE.split(written)
+        choices = [piece.split("|") if at % 2 else [piece] for at, piece in enumerate(pieces)]
+        yield from ("".join(chosen) for chosen in product(*choices))
 
 
 def _words(part: str) -> tuple[str, ...]:
@@ -93,6 +107,8 @@ def _match(words: Sequence[str], start: int, template: _Template, present: set[s
     first, *rest = template.parts
     if not all(part[0] in present for part in rest):
         return ()
+    if start and words[start - 1] != BREAK and tuple(words[start : start + 2]) == _OF_TIME:
+        return ()  # "when taking A" inside a clause asks nothing
     at = start + len(first)
     places = list(range(start, at))
     for part in rest:
@@ -109,6 +125,6 @@ def _find(words: Sequence[str], part: tuple[str, ...], start: int) -> int:
     for at in range(start, min(start + _MAX_GAP, len(words) - size) + 1):
         if words[at] == part[0] and tuple(words[at : at + size]) == part:
             return at
-        if words[at] == BREAK:
+        if words[at] == BREAK or words[at] in _ENDS_GAP:
             return -1
     return -1

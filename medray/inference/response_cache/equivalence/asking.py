@@ -11,6 +11,7 @@ from medray.inference.response_cache.equivalence.actions import has_agent
 from medray.inference.response_cache.equivalence.items import QUESTION_WORDS, Item
 from medray.inference.response_cache.equivalence.settling import settled
 from medray.inference.response_cache.equivalence.vocabulary import vocabulary
+from medray.inference.response_cache.equivalence.wording import holds_people
 
 _JOINING: Final = frozenset(
     {"with", "and", "plus", "together", "combine", "while on", "added to", "during", "if", "or"}
@@ -60,11 +61,14 @@ _ABSORBED: Final[dict[str, frozenset[str]]] = {
     "how_safe": frozenset({"how", "safe"}),
     "addictive": frozenset({"safe"}),
     "contagious": frozenset({"safe"}),
-    "overdose": frozenset({"safe"}),
+    "overdose": frozenset({"safe", "what_happens"}),
     "how_to_take": frozenset({"best"}),
     "when_to_take": frozenset({"best"}),
-    "cause": frozenset({"why", "safe"}),
-    "best": frozenset({"efficacy", "better", "which", "definition"}),
+    "cause": frozenset({"why", "safe", "how", "definition"}),
+    "risk_factors": frozenset({"risks", "definition", "safe"}),
+    "safe": frozenset({"indication"}),
+    "best": frozenset({"efficacy", "better", "which", "definition", "normal_range"}),
+    "indication": frozenset({"why"}),
 }
 
 
@@ -90,7 +94,7 @@ def asked(items: Sequence[Item]) -> tuple[list[str], list[Item]]:
     ):
         asks = {"cause"}
     if "side_effect_of" in asks:
-        asks = asks - {"side_effect_of"} | {"cause"}
+        asks = asks - {"side_effect_of", "why"} | {"cause"}
     if has_agent(kept) and _as_effect(items):
         asks = asks - {"side_effects", "complications"}
     asks, kept = _interaction(settled(asks, content), kept)
@@ -153,7 +157,9 @@ def _interaction(asks: set[str], content: list[Item]) -> tuple[set[str], list[It
     if len({item.key for item in drugs}) < 2:
         return asks, content
     on = [item for item in content if item.type == "relation" and item.key == "while on"]
-    joined = bool(on) or any(word in _JOINING for item in drugs[1:] for word in item.before)
+    joined = (
+        bool(on) or any(map(holds_people, drugs)) or any(word in _JOINING for item in drugs[1:] for word in item.before)
+    )
     if (mixed or joined) and asks and asks <= _OPEN:
         asks = {"interaction"}
     if mixed and not asks:

@@ -7,7 +7,7 @@ its role: `for asthma`, `with asthma`, `from asthma`. `A of B` is read as `B A`.
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from medray.inference.response_cache.equivalence.vocabulary import vocabulary, without_courtesy
+from medray.inference.response_cache.equivalence.vocabulary import in_plain_words, vocabulary, without_courtesy
 from medray.knowledge.entities import BREAK, Lexicon, Token, Unit, parse_tokens, tokenize
 
 QUESTION_WORDS: Final = frozenset({"how", "why", "when", "where", "who", "what", "which", "whose"})
@@ -40,7 +40,7 @@ class Item(NamedTuple):
 
 def items_of(question: str, lexicon: Lexicon | None = None) -> list[Item]:
     """Return the items of a question, in order."""
-    whole = _without_tag(tokenize(question))
+    whole = in_plain_words(_without_tag(tokenize(question)))
     tokens = without_courtesy(whole)
     units = parse_tokens(tokens, lexicon)
     units = _shared_type(units)
@@ -72,14 +72,19 @@ def items_of(question: str, lexicon: Lexicon | None = None) -> list[Item]:
                 continue
             items.append(_word(unit.normal, before))
         elif unit.type == "ask":
-            items.extend(
-                Item("direction" if n else "ask", kind, tuple(before)) for n, kind in enumerate(unit.normal.split("+"))
-            )
+            items += _asks(unit.normal, tuple(before))
         else:
             items.append(Item(unit.type, unit.normal, tuple(before)))
         before = []
     items.append(Item("end", form, tuple(before)))
     return _compounds(_passive(_named_once(items)))
+
+
+def _asks(kind: str, before: tuple[str, ...]) -> list[Item]:
+    """Return the items of what is asked; "what does A do to B" is how A affects B."""
+    if kind == "effect_on":
+        return [Item("ask", "how", before), Item("word", "affect", ())]
+    return [Item("direction" if n else "ask", part, before) for n, part in enumerate(kind.split("+"))]
 
 
 def _is_grammar(word: str, before: Sequence[str], *, first: bool) -> bool:

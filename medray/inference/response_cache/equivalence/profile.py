@@ -13,6 +13,7 @@ from medray.inference.response_cache.equivalence.bindings import bindings
 from medray.inference.response_cache.equivalence.items import Item, items_of
 from medray.inference.response_cache.equivalence.roles import roles
 from medray.inference.response_cache.equivalence.schema import Keys, Profile
+from medray.inference.response_cache.equivalence.wording import worded
 from medray.knowledge.entities import Lexicon
 
 _CHILD_MONTHS: Final = 216
@@ -32,7 +33,7 @@ _TRIMESTERS: Final = frozenset({"first trimester", "second trimester", "third tr
 
 def profile(question: str, lexicon: Lexicon | None = None) -> Profile:
     """Return the decisive elements of a question."""
-    items = items_of(question, lexicon)
+    items = worded(items_of(question, lexicon))
     asks, items = asked(_without_periods(items))
     content = [item for item in items if item.type not in ("ask", "end")]
     return Profile(

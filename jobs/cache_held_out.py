@@ -20,7 +20,8 @@ from medray.report import markdown_table, provenance, provenance_line
 _COMMAND: Final = "python -m jobs.cache_held_out"
 PAGE: Final = Path("docs/cache-equivalence.md")
 RESULTS: Final = tuple(
-    Path(f"docs/results/cache_equivalence_{name}.json") for name in ("blind_a", "after_a", "blind_b", "after_b")
+    Path(f"docs/results/cache_equivalence_{name}.json")
+    for name in ("blind_a", "after_a", "blind_b", "after_b", "blind_c")
 )
 
 
@@ -62,11 +63,13 @@ def render(results: Sequence[dict[str, Any]]) -> str:
         [
             "# The equivalence rules on pairs they had not seen",
             "",
-            "Two sets of pairs were written by someone who had not seen the rules, and each was measured once before "
-            "the rules' writers read it. The goal, no false hit and 85 % of paraphrases, is met for neither: too few "
+            "Three sets of pairs were written by someone who had not seen the rules, and each was measured once before "
+            "the rules' writers read it. The goal, no false hit and 85 % of paraphrases, is met for none: too few "
             "paraphrases hit, and set b found one false hit (a verb that no list held, between two medicines). "
             "The rules were then changed with the misses in view and the false hit was fixed, so the later rows are no "
-            "estimate for unseen questions; the rows `before its pairs were read` are.",
+            "estimate for unseen questions; the rows `before its pairs were read` are. Before set c the rules were "
+            "widened for wordings in general; that it hit no more of c than of the sets before says that lists of "
+            "wordings do not reach the goal.",
             "",
             markdown_table(["set", "false hits", "95 % bound", "paraphrases hit", "rate", "commit"], rows),
             f"Rows whose label is disputed: {disputed}.",

@@ -120,7 +120,7 @@ def test_few_shot_examples_are_drawn_once_and_never_ask_the_item():
         shown = shots_for(item, shots["exam"], 3)
         assert len(shown) == 3 and item.question not in {shot.question for shot in shown}
     assert load_shots(FewShotConfig(), ["exam"]) == {}
-    with pytest.raises(DataError, match="train split in few_shot.files"):
+    with pytest.raises(DataError, match="train split in few_shot"):
         load_shots(config, ["medqa"])
     with pytest.raises(DataError, match="expected 9 train examples"):
         shots_for(load_items({"exam": EXAM})[0], shots["exam"], 9)

@@ -6,12 +6,12 @@ from tokenizers import Regex, pre_tokenizers
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from medray.compression import architecture, paper_plan
-from medray.compression.backends.gguf import FILE, Gguf
+from medray.compression.backends.gguf import FILE, RUNTIME_LIMIT, Gguf, check_runtime
 from medray.compression.backends.gguf_read import bytes_per_part, metadata
 from medray.compression.backends.gguf_runtime import GgufModel
 from medray.compression.backends.gguf_tokenizer import tokenizer_entries
 from medray.compression.backends.gguf_write import Content, write_gguf
-from medray.errors import CapabilityError, ModelError
+from medray.errors import CapabilityError, ModelError, ParityError
 from medray.models.tiny import tiny_model, tiny_tokenizer
 
 pytest.importorskip("llama_cpp", reason="needs llama-cpp-python (the extra edge)")
@@ -66,6 +66,14 @@ def relative(model, path, ids, *, precise=False):
         expected = model(ids).logits
     with GgufModel(path, precise=precise) as runtime:
         return float((runtime(ids).logits - expected).abs().max() / expected.abs().max())
+
+
+def distance(model, path, ids):
+    """The backend's own measure of how far llama.cpp is from transformers."""
+    with torch.no_grad():
+        expected = model(ids).logits
+    with GgufModel(path) as runtime:
+        return check_runtime(list(expected), list(runtime(ids).logits))
 
 
 @pytest.fixture
@@ -124,7 +132,7 @@ def test_every_type_is_read_as_it_was_written(tmp_path, ids, code):
     write_gguf(model, Content(config, shape, types, {}), tmp_path / FILE, entries=entries, name="tiny")
     # `model` now holds the file's own weights: what is left is llama.cpp's rounding of inputs, to 8 bits where the
     # weights are quantised and to the weights' type where they have 16 bits.
-    assert relative(model, tmp_path / FILE, ids) < (Gguf.reload_tolerance if code[0] in "qi" else 2e-2)
+    assert distance(model, tmp_path / FILE, ids) < (0.05 if code[0] in "qi" else 0.02)
 
 
 @pytest.mark.parametrize("family", ["llama", "qwen2"])
@@ -135,17 +143,41 @@ def test_the_paper_s_plan_written_and_loaded_by_the_backend(tmp_path, ids, famil
     with torch.no_grad():
         before = written(ids).logits
     after = backend.load(tmp_path, dtype="float32", device="cpu")(ids).logits
-    assert float((before - after).abs().max() / before.abs().max()) < backend.reload_tolerance
+    assert 0 < check_runtime(list(before), list(after)) < 0.05
     assert float((before.argmax(-1) == after.argmax(-1)).float().mean()) > 0.9
 
 
-def test_two_layers_swapped_would_be_seen(tmp_path, ids):
+def swap_layers(model):
+    layers = model.model.layers
+    layers[1], layers[2] = layers[2], layers[1]
+    for index, layer in enumerate(layers):
+        layer.self_attn.layer_idx = index
+
+
+def negate_a_projection(model):
+    model.model.layers[1].mlp.up_proj.weight.data *= -1
+
+
+def swap_query_and_output(model):
+    attention = model.model.layers[0].self_attn
+    attention.q_proj, attention.o_proj = attention.o_proj, attention.q_proj
+
+
+@pytest.mark.parametrize("damage", [swap_layers, negate_a_projection, swap_query_and_output])
+def test_a_wrong_model_is_beyond_the_limit(tmp_path, ids, damage):
     model = lively(tiny_model())
     path = write_as(model, tmp_path, "q8_0")
-    model.model.layers[1], model.model.layers[2] = model.model.layers[2], model.model.layers[1]
-    for index, layer in enumerate(model.model.layers):
-        layer.self_attn.layer_idx = index
-    assert relative(model, path, ids) > Gguf.reload_tolerance
+    assert distance(model, path, ids) < RUNTIME_LIMIT / 4
+    damage(model)
+    with pytest.raises(ParityError, match="the file is wrong"):
+        distance(model, path, ids)
+
+
+def test_nan_is_beyond_every_limit():
+    good, bad = torch.randn(3, 5), torch.full((3, 5), float("nan"))
+    for pair in ((good, bad), (bad, good), (torch.zeros(3, 5), torch.zeros(3, 5))):
+        with pytest.raises(ParityError):
+            check_runtime([pair[0]], [pair[1]])
 
 
 def test_a_padded_batch_is_its_rows(tmp_path, ids):

@@ -4,6 +4,8 @@
 """
 
 import ctypes
+import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 from medray.errors import CapabilityError
 
 _LIBRARIES = ("libggml-base.so", "libggml-base.dylib", "ggml-base.dll")
+_ROWS = 256  # of one call
 
 
 def available() -> bool:
@@ -28,16 +31,18 @@ def quantise_native(matrix: Any, ggml_type: int, row_bytes: int, importance: Any
 
     rows, columns = matrix.shape
     source, stored = np.ascontiguousarray(matrix, dtype=np.float32), np.empty((rows, row_bytes), dtype=np.uint8)
-    floats = ctypes.POINTER(ctypes.c_float)
-    written = _quantise_chunk()(
-        ggml_type,
-        source.ctypes.data_as(floats),
-        stored.ctypes.data_as(ctypes.c_void_p),
-        0,
-        rows,
-        columns,
-        None if importance is None else importance.ctypes.data_as(floats),
-    )
+    floats, quantise_chunk = ctypes.POINTER(ctypes.c_float), _quantise_chunk()
+    weights = None if importance is None else importance.ctypes.data_as(floats)
+
+    def quantise_rows(start: int) -> int:
+        """Round some rows; the call releases Python's lock."""
+        count = min(_ROWS, rows - start)
+        target = stored[start:].ctypes.data_as(ctypes.c_void_p)
+        source_rows = source[start:].ctypes.data_as(floats)
+        return int(quantise_chunk(ggml_type, source_rows, target, 0, count, columns, weights))
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        written = sum(threads.map(quantise_rows, range(0, rows, _ROWS)))
     if written != stored.nbytes:
         raise CapabilityError(f"ggml: expected {stored.nbytes} bytes, got {written}: another version of the library?")
     return stored

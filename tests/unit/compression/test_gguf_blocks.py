@@ -70,6 +70,13 @@ def test_both_quantisers_write_the_same_bytes(code):
 
 
 @native
+def test_rows_do_not_depend_on_how_they_are_shared_out():
+    weights = matrix(600, 64)
+    whole = quantise(weights, "iq4_nl")
+    assert all((quantise(weights[row : row + 1], "iq4_nl") == whole[row]).all() for row in (0, 255, 256, 511, 512, 599))
+
+
+@native
 @pytest.mark.parametrize("code", FOUR_BIT)
 def test_four_bits_lose_what_four_bits_lose(code):
     weights = matrix()

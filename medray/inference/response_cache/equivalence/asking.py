@@ -66,7 +66,6 @@ _ABSORBED: Final[dict[str, frozenset[str]]] = {
     "when_to_take": frozenset({"best"}),
     "cause": frozenset({"why", "safe", "how", "definition"}),
     "risk_factors": frozenset({"risks", "definition", "safe"}),
-    "safe": frozenset({"indication"}),
     "best": frozenset({"efficacy", "better", "which", "definition", "normal_range"}),
     "indication": frozenset({"why"}),
 }
@@ -80,6 +79,8 @@ def asked(items: Sequence[Item]) -> tuple[list[str], list[Item]]:
     content = [item for item in kept if item.type not in ("ask", "end")]
     form = next(item.key for item in items if item.type == "end")
     asks = _unwrapped(asks, items, content, form)
+    if _also_what(items):
+        asks = asks | {"definition"}
     if not asks and form == "may" and _asks_leave(kept, content):
         asks = {"safe"}
     if "may_have" in asks and len(asks) > 1:
@@ -119,6 +120,13 @@ def _unwrapped(asks: set[str], items: Sequence[Item], content: Sequence[Item], f
     if len(asks) > 1 and not asks & _HOW_COUNTS and not twofold:
         asks = asks - {"how"}
     return asks - {"should", "must"} if form != "open" else asks
+
+
+def _also_what(items: Sequence[Item]) -> bool:
+    """Tell `what is A and what causes it`, which asks two things, from `what is the cause of A`."""
+    found = [item for item in items if item.type == "ask"]
+    several = len({item.key for item in found}) > 1 and found[0].key == "definition"
+    return several and any("and" in item.before for item in found[1:])
 
 
 def _undergone(content: Sequence[Item]) -> bool:

@@ -27,6 +27,8 @@ _TYPED: Final = frozenset({"type 1 diabetes", "type 2 diabetes"})
 _AFTER_LEFT: Final = frozenset({"in", "on", "at", "for", "after", "alone"})
 _DOCTORS_DO: Final = frozenset({"do", "would", "by", "can", "should", "will", "may", "could"})
 _TAGGED: Final = frozenset({"it", "they", "he", "she", "there", "you", "that"})
+_ORDERS: Final = frozenset({"list", "name", "state", "outline"})
+"""First words that ask for what follows: "name the stages of A"."""
 _WHETHER: Final = ("be it true", "be it right", "be it correct", "be it so", "true that", "be it case", "be it fact")
 
 
@@ -40,7 +42,7 @@ class Item(NamedTuple):
 
 def items_of(question: str, lexicon: Lexicon | None = None) -> list[Item]:
     """Return the items of a question, in order."""
-    whole = in_plain_words(_without_tag(tokenize(question)))
+    whole = _asked_not_ordered(in_plain_words(_without_tag(tokenize(question))))
     tokens = without_courtesy(whole)
     units = parse_tokens(tokens, lexicon)
     units = _shared_type(units)
@@ -78,6 +80,13 @@ def items_of(question: str, lexicon: Lexicon | None = None) -> list[Item]:
         before = []
     items.append(Item("end", form, tuple(before)))
     return _compounds(_passive(_named_once(items)))
+
+
+def _asked_not_ordered(tokens: list[Token]) -> list[Token]:
+    """Read "name the stages of A" as "what are the stages of A"."""
+    if tokens and tokens[0].normal in _ORDERS:
+        return [tokens[0]._replace(normal="what"), *tokens[1:]]
+    return tokens
 
 
 def _asks(kind: str, before: tuple[str, ...]) -> list[Item]:

@@ -92,7 +92,7 @@ def _population(items: Sequence[Item]) -> Keys:
     named = set(found)
     implied: set[str] = set()
     if named & _WOMEN:
-        implied.add("female")
+        implied |= {"female", "mother"}
     if named & _TRIMESTERS:
         implied.add("pregnant")
     for key in found:

@@ -16,7 +16,7 @@ _PEOPLE: Final = frozenset({
     "i", "those", "folk", "everyone",
 })  # fmt: skip
 _TAKING: Final = frozenset({"on", "take", "use", "receive", "give", "have"})
-_HEADS: Final = frozenset({"disease", "procedure"})
+_HEADS: Final = frozenset({"disease", "procedure", "problem"})
 """Nouns that say nothing where the question names what they stand for ("is asthma a genetic disease")."""
 
 
@@ -43,17 +43,25 @@ def _got_from(items: list[Item]) -> list[Item]:
 
 def _got_on(items: list[Item]) -> list[Item]:
     """Read "do people on A get B" as "does A cause B"."""
+    for at in range(len(items) - 2):
+        if items[at + 1].key == "cause" and items[at + 2].type in _ILLS and _on(items[at]):
+            return [*items[:at], items[at]._replace(before=("do",)), *items[at + 1 :]]
     if any(item.key == "cause" for item in items):
         return items
     for at in range(len(items) - 1):
         agent, ill = items[at], items[at + 1]
         words = set(agent.before)
-        if agent.type in _DRUGS and ill.type in _ILLS and words & _PEOPLE and words & {"on", "take", "use", "with"}:
+        if ill.type in _ILLS and _on(agent):
             if not (_GOT & set(ill.before)) or not ({"do"} & words or _asks_why(items[:at])):
                 continue
             cause = Item("ask", "cause", ())
             return [*items[:at], agent._replace(before=("do",)), cause, ill._replace(before=()), *items[at + 2 :]]
     return items
+
+
+def _on(item: Item) -> bool:
+    words = set(item.before)
+    return item.type in _DRUGS and bool(words & _PEOPLE) and bool(words & {"on", "take", "use", "with"})
 
 
 def _asks_why(items: Sequence[Item]) -> bool:

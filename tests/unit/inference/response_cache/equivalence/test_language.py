@@ -10,6 +10,9 @@ from medray.errors import InputError
 from medray.inference.response_cache.equivalence import Profile, compare, differences, profile, rules_version
 
 SAME = [
+    ("Why do people on lisinopril get a cough?", "Why does lisinopril cause a cough?"),
+    ("Is it possible for stress to cause psoriasis?", "Can stress cause psoriasis?"),
+    ("Is smoking a risk factor for stroke?", "Does smoking raise the risk of having a stroke?"),
     ("Does smoking cause lung cancer?", "Is lung cancer caused by smoking?"),
     ("Is hair loss a side effect of methotrexate?", "Can methotrexate cause hair loss as a side effect?"),
     ("What is the effect of smoking on wound healing?", "What effect does smoking have on wound healing?"),
@@ -29,6 +32,13 @@ SAME = [
     ),
 ]
 APART = [
+    ("What is gout and what causes it?", "What causes gout?"),
+    ("Why do people on insulin get depression?", "Why do people with depression get insulin?"),
+    ("Which foods should people with gout eat?", "Which foods should people with gout avoid?"),
+    ("Do people on aspirin get asthma?", "Do people with asthma get aspirin?"),
+    ("Does skin cancer spread?", "Is skin cancer transmitted?"),
+    ("Are people with asthma at higher risk of obesity?", "Are people with obesity at higher risk of asthma?"),
+    ("What does asthma do to obesity?", "What does obesity do to asthma?"),
     ("What does diabetes cause?", "What causes diabetes?"),
     ("What increases potassium?", "What does potassium increase?"),
     ("Can dogs infect cats with ringworm?", "Can cats infect dogs with ringworm?"),

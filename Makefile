@@ -7,6 +7,7 @@ TORCH_INDEX ?=
 CONSTRAINTS := constraints/$(if $(filter 1,$(GPU)),gpu,cpu).txt
 EXTRAS := dev
 STAMP := $(VENV)/.installed-$(if $(filter 1,$(GPU)),gpu,cpu)
+EDGE := $(VENV)/.installed-edge
 OUT ?= runs/quickstart
 
 # Token authentication for every Ray cluster started from here; no usage statistics.
@@ -26,10 +27,17 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) -e '.[$(EXTRAS)]'
 	@touch $@
 
+# llama.cpp, built from source (some minutes, once): its tests must not be skipped.
+$(EDGE): $(STAMP)
+	@command -v c++ >/dev/null || { echo 'expected a C++ compiler to build llama.cpp, found none: install g++ or clang' >&2; exit 2; }
+	@echo 'building llama.cpp for its tests: some minutes, once'
+	CMAKE_ARGS="-DLLAVA_BUILD=OFF" CMAKE_BUILD_PARALLEL_LEVEL=2 $(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) -e '.[$(EXTRAS),edge]'
+	@touch $@
+
 quickstart: setup
 	@$(BIN)/python -m jobs.quickstart --out $(OUT)
 
-test: setup
+test: setup $(EDGE)
 	@$(BIN)/python -m pytest
 
 check: $(STAMP)

@@ -9,7 +9,6 @@ import pytest
 
 from jobs import compress as job
 from medray.compression import architecture, planned_bytes
-from medray.compression.backends.compressed_tensors_scheme import effective_bits
 from medray.compression.backends.gguf import tensor_types
 from medray.compression.backends.gguf_blocks import blocks_of
 from medray.compression.formats import GGUF_BLOCKS, W8A8, fused_groups, plan_table, stored_bits, variant_table
@@ -95,14 +94,19 @@ def mixed():
     return plan.model_copy(update={"bits": {**plan.bits, UP: 8, "model.layers.1.self_attn.k_proj": 16}})
 
 
-@pytest.mark.parametrize(("name", "variant"), [("compressed-tensors", "weights"), (W8A8, "w8a8")])
-@pytest.mark.parametrize("plan", [mixed(), paper_plan(QWEN_7B), uniform_plan(QWEN_7B, 4)])
-def test_stored_bits_are_those_that_the_backend_writes(name, variant, plan):
+@pytest.mark.parametrize("plan", [mixed(), paper_plan(QWEN_7B), uniform_plan(QWEN_7B, 4), uniform_plan(QWEN_7B, 16)])
+def test_query_key_value_share_their_bits_in_vllm_and_so_do_gate_and_up(plan):
     model = architecture(QWEN_7B)
-    bits = stored_bits(plan, model, name)
-    written = effective_bits(plan, model, variant)
-    assert {module: bits[module] for module in written} == written
-    assert bits["lm_head"] == bits["model.embed_tokens"] == 16
+    weights, rounded_inputs = (stored_bits(plan, model, name) for name in ("compressed-tensors", W8A8))
+    assert {weights["lm_head"], weights["model.embed_tokens"]} == {16}
+    for layer in range(28):
+        for names in (("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"), ("mlp.gate_proj", "mlp.up_proj")):
+            modules = [f"model.layers.{layer}.{name}" for name in names]
+            most = max(plan.bits[module] for module in modules)
+            assert [weights[module] for module in modules] == [most] * len(names)
+            assert [rounded_inputs[module] for module in modules] == [max(most, 8)] * len(names)
+        for name in ("self_attn.o_proj", "mlp.down_proj"):
+            assert weights[f"model.layers.{layer}.{name}"] == plan.bits[f"model.layers.{layer}.{name}"]
 
 
 def test_what_a_runtime_fuses_is_counted_at_the_most_bits_of_any():

@@ -32,9 +32,10 @@ def test_no_minimal_pair_is_equivalent(path):
 # What the rules reach now, so that it is not lost; the goal is 0.85 on each, and on pairs that nobody here has seen.
 REACHED = {
     "paraphrases": 0.92,
-    "held_out_a_paraphrases": 0.78,
-    "held_out_b_paraphrases": 0.65,
-    "shapes_paraphrases": 0.8,
+    "held_out_a_paraphrases": 0.81,
+    "held_out_b_paraphrases": 0.74,
+    "held_out_c_paraphrases": 0.46,
+    "shapes_paraphrases": 0.84,
 }
 
 
@@ -90,7 +91,7 @@ def test_the_page_of_unseen_pairs_is_made_from_the_results(root):
     assert (root / PAGE).read_text() == render(results)
 
 
-@pytest.mark.parametrize("name", ["a", "b"])
+@pytest.mark.parametrize("name", ["a", "b", "c"])
 def test_the_later_figures_are_of_the_present_rules(root, name):
     later = json.loads((root / f"docs/results/cache_equivalence_after_{name}.json").read_text())
     found = measure(

@@ -26,7 +26,7 @@ question once too where answers are single tokens, so by letters only the head i
 
 Seconds by the clock are those of a run on the machine as it was; where others compute on it as well they say who got
 the processor, not who needs it less. Seconds of the processor do not depend on that, so both are given, each against
-the bound.
+the bound. A record is kept after each comparison, so one of a run that was stopped holds fewer than its command names.
 """
 
 

@@ -53,8 +53,16 @@ def test_quickstart_makes_serves_and_answers(tmp_path, root):
         assert words in text.replace("\n", ""), words
 
 
+@pytest.fixture
+def interruptible():
+    """A shell's background job ignores Ctrl-C, and what it starts inherits that; a terminal's does not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.timeout(240)
-def test_ctrl_c_stops_everything(tmp_path, root):
+def test_ctrl_c_stops_everything(tmp_path, root, interruptible):
     log = tmp_path / "log"
     with Supervisor() as supervisor, log.open("wb") as stream:
         child = supervisor.start([*COMMAND, "--out", str(tmp_path / "out")], output=stream, cwd=root)
